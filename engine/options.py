@@ -1,0 +1,242 @@
+"""Every option of a run: the one place for names, defaults, units, choices and help texts.
+
+The command line, the documentation, ``--json`` and the metadata all read :class:`Options`; none
+repeats a default. A preset is a set of changed defaults (:data:`PRESETS`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, get_args
+
+from impasto.errors import OptionError, UnknownNameError
+
+__all__ = [
+    "INITS",
+    "PRESETS",
+    "BackendChoice",
+    "OptimizerName",
+    "Options",
+    "PrecisionChoice",
+    "flags",
+    "preset_options",
+]
+
+OptimizerName = Literal["lbfgs", "lbfgs-numpy", "adam"]
+BackendChoice = Literal["auto", "onnxruntime", "cuda", "openvino"]
+PrecisionChoice = Literal["auto", "f32", "bf16"]
+INITS = ("content", "noise")
+
+MAX_SIZE = 32768
+"""Longest side accepted, in pixels; what fits into memory is another question."""
+
+
+def option(
+    default: Any,
+    help: str,
+    *aliases: str,
+    choices: tuple[str, ...] = (),
+    group: str,
+) -> Any:
+    """Declare a field of :class:`Options` together with what the command line needs to know."""
+    meta = {"help": help, "aliases": aliases, "choices": choices, "group": group}
+    return field(default=default, metadata=MappingProxyType(meta))
+
+
+LOOK, SEARCH, MACHINE, OUTPUT = "Look", "Optimisation", "Machine", "Output"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Options of one picture. Values are checked when the object is made.
+
+    Each field's help text, flag aliases and choices are in its `metadata`
+    (``dataclasses.fields(Options)``); :func:`flags` gives its command-line flags.
+
+    Raises
+    ------
+    OptionError
+        If a value is out of range.
+    UnknownNameError
+        If a choice is not one of its list.
+    """
+
+    size: int = option(
+        512, "Longest side of the output in pixels, up or down.", "image-size", group=LOOK
+    )
+    content_weight: float = option(5.0, "Weight of the content losses.", group=LOOK)
+    style_weight: float = option(100.0, "Weight of the style losses.", group=LOOK)
+    tv_weight: float = option(1e-3, "Weight of the total variation loss.", group=LOOK)
+    content_layers: tuple[str, ...] = option(
+        ("relu4_2",), "Layers of the content loss, in any order.", group=LOOK
+    )
+    style_layers: tuple[str, ...] = option(
+        ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
+        "Layers of the style loss, in any order.",
+        group=LOOK,
+    )
+    style_blend_weights: tuple[float, ...] = option(
+        (),
+        "One weight per style picture; they are divided by their sum. Default: equal.",
+        group=LOOK,
+    )
+    style_scale: float = option(
+        1.0, "Longest side of the style pictures, as a multiple of --size.", group=LOOK
+    )
+    original_colors: bool = option(
+        False, "Keep the content's colours: only the luminance (YUV) is painted.", group=LOOK
+    )
+    init: str = option(
+        "content", "First image: content, noise, or a picture file.", "init-image", group=SEARCH
+    )
+    seed: int = option(-1, "Seed of the noise; -1 draws one and reports it.", group=SEARCH)
+    iterations: int = option(200, "Optimizer steps.", "num-iterations", group=SEARCH)
+    optimizer: OptimizerName = option(
+        "lbfgs-numpy",
+        "lbfgs is scipy's L-BFGS-B; lbfgs-numpy has no line search, as neural-style's.",
+        choices=get_args(OptimizerName),
+        group=SEARCH,
+    )
+    learning_rate: float = option(
+        0.0, "Step length; 0 is the optimizer's own: 10 for adam, 1 for lbfgs-numpy.", group=SEARCH
+    )
+    history: int = option(20, "Pairs L-BFGS remembers.", "lbfgs-num-correction", group=SEARCH)
+    model: str = option("vgg19", "Network and weights; see `impasto models`.", group=LOOK)
+    weights: Path | None = option(
+        None, "Weights file to use instead of the model's own.", "model-file", group=LOOK
+    )
+    pooling: Literal["max", "avg"] = option(
+        "max", "Pooling of the network.", choices=("max", "avg"), group=LOOK
+    )
+    pool_rounding: Literal["model", "floor", "ceil"] = option(
+        "model",
+        "Whether a last incomplete pooling window counts (ceil) or not (floor).",
+        choices=("model", "floor", "ceil"),
+        group=LOOK,
+    )
+    backend: BackendChoice = option(
+        "auto", "Runtime; see `impasto doctor`.", choices=get_args(BackendChoice), group=MACHINE
+    )
+    device: int = option(0, "GPU number, with --backend cuda.", "gpu", group=MACHINE)
+    cudnn_autotune: bool = option(
+        False, "Let cuDNN time its convolutions first, with --backend cuda.", group=MACHINE
+    )
+    precision: PrecisionChoice = option(
+        "auto",
+        "Arithmetic of the network; auto takes bf16 only where the processor has it.",
+        choices=get_args(PrecisionChoice),
+        group=MACHINE,
+    )
+    threads: int = option(0, "Threads; 0 is one per available core.", group=MACHINE)
+    save_every: int = option(
+        0, "Also save the picture every so many iterations; 0 is never.", "save-iter", group=OUTPUT
+    )
+    print_every: int = option(
+        50, "Report progress every so many iterations; 0 is never.", "print-iter", group=OUTPUT
+    )
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value, choices = getattr(self, item.name), item.metadata["choices"]
+            if choices and value not in choices:
+                raise UnknownNameError(_flag(item.name), str(value), choices)
+        self._check_numbers()
+        if not self.content_layers and not self.style_layers:
+            raise OptionError("No content layers and no style layers: there is nothing to paint.")
+        if not self.init:
+            raise OptionError(f"--init is empty; give {', '.join(INITS)} or a picture file.")
+
+    def _check_numbers(self) -> None:
+        bounds: Mapping[str, tuple[float, float]] = {
+            "size": (16, MAX_SIZE),
+            "iterations": (1, 10**9),
+            "history": (1, 1000),
+            "threads": (0, 4096),
+            "device": (0, 1023),
+            "save_every": (0, 10**9),
+            "print_every": (0, 10**9),
+            "seed": (-1, 2**63 - 1),
+            "content_weight": (0, 1e30),
+            "style_weight": (0, 1e30),
+            "tv_weight": (0, 1e30),
+            "learning_rate": (0, 1e6),
+            "style_scale": (0.01, 100),
+        }
+        for name, (low, high) in bounds.items():
+            value = getattr(self, name)
+            if not (math.isfinite(value) and low <= value <= high):
+                raise OptionError(
+                    f"{_flag(name)} is {value}; it takes a number from {low:g} to {high:g}."
+                )
+        blend = self.style_blend_weights
+        if any(not math.isfinite(w) or w < 0 for w in blend) or (blend and sum(blend) <= 0):
+            raise OptionError(
+                f"--style-blend-weights is {','.join(map(str, blend))}; the weights must be finite, "
+                "not negative, and not all zero."
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the options as plain JSON values."""
+        plain = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {
+            name: str(value)
+            if isinstance(value, Path)
+            else list(value)
+            if isinstance(value, tuple)
+            else value
+            for name, value in plain.items()
+        }
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def flags(name: str) -> tuple[str, ...]:
+    """Return the command-line flags of option `name`, the usual one first."""
+    (item,) = (item for item in fields(Options) if item.name == name)
+    return (_flag(name), *("--" + alias for alias in item.metadata["aliases"]))
+
+
+PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "default": {},
+        "neural-style": {
+            "init": "noise",
+            "iterations": 1000,
+            "optimizer": "lbfgs-numpy",
+            "history": 100,
+            "pool_rounding": "ceil",
+        },
+        "nin": {
+            "model": "nin",
+            "content_layers": ("relu0", "relu3", "relu7", "relu12"),
+            "style_layers": ("relu0", "relu3", "relu7", "relu12"),
+            "content_weight": 10.0,
+            "style_weight": 1000.0,
+            "init": "noise",
+            "optimizer": "adam",
+            "iterations": 1000,
+        },
+    }
+)
+"""Changed defaults by preset name; docs/options.md says where each number comes from."""
+
+
+def preset_options(preset: str, changes: Mapping[str, Any]) -> Options:
+    """Return the options of a preset with `changes` on top.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such preset.
+    OptionError
+        If a value is out of range.
+    """
+    if preset not in PRESETS:
+        raise UnknownNameError("preset", preset, PRESETS)
+    return replace(Options(), **{**PRESETS[preset], **changes})

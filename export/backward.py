@@ -1,0 +1,139 @@
+"""Reverse-mode differentiation of an ONNX graph: the whole algorithm, and no rule.
+
+1. Reachability: which values depend on what we differentiate for, and which lead to the loss.
+2. Reverse walk: for each node on a path, its rule turns output into input cotangents.
+3. Accumulation: a value with several consumers gets the sum of their cotangents.
+
+Cotangents are called ``<value>__grad``. Only cotangents on a path from the image to the loss are
+computed: no rule is ever asked for the gradient of a weight.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import onnx
+from impasto.export.graph import GraphBuilder
+from impasto.export.registry import PORTABLE, Rules, VjpContext
+
+from impasto.errors import DifferentiationError
+
+__all__ = ["append_gradient"]
+
+
+def append_gradient(
+    graph: GraphBuilder,
+    loss: str,
+    wrt: Sequence[str],
+    rules: Rules = PORTABLE,
+    seed: str | None = None,
+) -> dict[str, str]:
+    """Append the nodes that compute the gradient of `loss`.
+
+    Parameters
+    ----------
+    graph : GraphBuilder
+        Graph that computes `loss`; its nodes must be in topological order.
+    loss : str
+        The value to differentiate, a scalar unless `seed` is given.
+    wrt : sequence of str
+        Values to differentiate for: graph inputs, or any value of the graph.
+    rules : Rules
+        VJP rules to use.
+    seed : str, optional
+        Cotangent of `loss`, of its shape. By default the scalar 1.
+
+    Returns
+    -------
+    dict of str to str
+        For each value in `wrt`, the value that holds its gradient.
+
+    Raises
+    ------
+    DifferentiationError
+        If a node on the way has no rule, or if `loss` does not depend on a value in `wrt`.
+    """
+    forward = list(graph.nodes)
+    dependent = _dependents(forward, wrt, rules)
+    shapes = graph.shapes()
+    contributions: defaultdict[str, list[str]] = defaultdict(list)
+    contributions[loss].append(seed or graph.constant(np.ones((), graph.dtype), "seed_cotangent"))
+
+    for node in reversed(forward):
+        cotangents = [_accumulate(graph, contributions, value) for value in node.output]
+        wanted = [value in dependent for value in node.input]
+        if all(c is None for c in cotangents) or not any(wanted) or rules.stops_at(node.op_type):
+            continue
+        rule = rules.rule(node.op_type)
+        if rule is None:
+            raise _missing_rule(graph, node, forward, wrt, loss, rules)
+        context = VjpContext(graph, node, cotangents, wanted, shapes)
+        found = rule(context)
+        if len(found) != len(node.input):
+            raise DifferentiationError(
+                f"The rule for {context.describe()} returned {len(found)} cotangents for "
+                f"{len(node.input)} inputs."
+            )
+        for value, cotangent, want in zip(node.input, found, wanted, strict=True):
+            if cotangent is not None and want:
+                contributions[value].append(cotangent)
+
+    gradients = {value: _accumulate(graph, contributions, value) for value in wrt}
+    missing = [value for value, gradient in gradients.items() if gradient is None]
+    if missing:
+        raise DifferentiationError(
+            f"{loss!r} does not depend on {', '.join(map(repr, missing))} through differentiable "
+            f"nodes. Values that depend on it: {', '.join(sorted(dependent)[:20])}."
+        )
+    return {value: gradient for value, gradient in gradients.items() if gradient is not None}
+
+
+def _dependents(nodes: Iterable[onnx.NodeProto], wrt: Iterable[str], rules: Rules) -> set[str]:
+    dependent = set(wrt)
+    for node in nodes:
+        if not rules.stops_at(node.op_type) and dependent.intersection(node.input):
+            dependent.update(node.output)
+    return dependent
+
+
+def _accumulate(graph: GraphBuilder, contributions: dict[str, list[str]], value: str) -> str | None:
+    """Return the sum of a value's cotangents, one n-ary Sum; None if there is none."""
+    parts = contributions.get(value, [])
+    if len(parts) > 1:
+        parts[:] = [graph.op("Sum", *parts, name=f"{value}__grad")]
+    return parts[0] if parts else None
+
+
+def _missing_rule(
+    graph: GraphBuilder,
+    node: onnx.NodeProto,
+    nodes: Sequence[onnx.NodeProto],
+    wrt: Sequence[str],
+    loss: str,
+    rules: Rules,
+) -> DifferentiationError:
+    return DifferentiationError(
+        f"No VJP rule for op {node.op_type!r} (opset {graph.opset}) at node {node.name!r}, needed "
+        f"on the path {_path(nodes, wrt, node)} → {loss}. Rules exist for: "
+        f"{', '.join(rules.known())}. To add one see docs/how-to/add-an-op.md."
+    )
+
+
+def _path(nodes: Sequence[onnx.NodeProto], wrt: Sequence[str], end: onnx.NodeProto) -> str:
+    """Return one chain of values from `wrt` to the node `end`, for a message."""
+    came_from: dict[str, str] = {}
+    reached = set(wrt)
+    for node in nodes:
+        source = next((value for value in node.input if value in reached), None)
+        if source is not None:
+            for value in node.output:
+                came_from[value] = source
+                reached.add(value)
+        if node is end:
+            break
+    chain = [end.output[0]]
+    while chain[-1] in came_from:
+        chain.append(came_from[chain[-1]])
+    return " → ".join(reversed(chain))

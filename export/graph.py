@@ -1,0 +1,222 @@
+"""Build ONNX graphs: names, constants, nodes. Nothing here knows about networks or gradients.
+
+A thin layer over `onnx.helper`, so that the code that adds nodes reads like the formula it
+implements::
+
+    g = GraphBuilder()
+    x = g.input("x", ("n",))
+    g.output(g.op("Mul", x, g.constant(2.0)), "y", ("n",))
+    model = g.build("doubling")
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import helper, numpy_helper
+
+__all__ = ["IR_VERSION", "OPSET", "Dim", "GraphBuilder", "Shape"]
+
+OPSET = 18
+"""Operator set of every graph built here: the oldest with today's Pad, Resize and ReduceMean, and
+one that every backend covers in full."""
+
+IR_VERSION = 10
+"""Set explicitly, because `onnx` writes its newest by default and runtimes lag behind."""
+
+Dim = int | str | None
+Shape = tuple[Dim, ...]
+
+LARGE_BYTES = 4096  # constants above this do not take part in shape inference
+
+
+class GraphBuilder:
+    """A graph under construction: inputs, constants, nodes, outputs.
+
+    Values are their names (`str`). Every name made here is unique in the graph.
+
+    Parameters
+    ----------
+    opset : int
+        Version of the ``ai.onnx`` operator set.
+    dtype : numpy dtype
+        Element type of inputs and of Python scalars given to `constant`: float32 to run,
+        float64 to test against the reference.
+    """
+
+    def __init__(self, opset: int = OPSET, dtype: npt.DTypeLike = np.float32) -> None:
+        self.opset = opset
+        self.dtype = np.dtype(dtype)
+        self.nodes: list[onnx.NodeProto] = []
+        self.initializers: dict[str, onnx.TensorProto] = {}
+        self.inputs: dict[str, onnx.ValueInfoProto] = {}
+        self.outputs: dict[str, onnx.ValueInfoProto] = {}
+        self._names: set[str] = set()
+        self._constants: dict[bytes, str] = {}
+        self._scope: list[str] = []
+
+    @classmethod
+    def from_model(cls, model: onnx.ModelProto) -> GraphBuilder:
+        """Return a builder that holds a copy of `model`'s graph, to add nodes to it."""
+        versions = {entry.domain: entry.version for entry in model.opset_import}
+        types = {i.type.tensor_type.elem_type for i in model.graph.input}
+        double = onnx.TensorProto.DOUBLE in types
+        builder = cls(versions.get("", OPSET), np.float64 if double else np.float32)
+        builder.initializers = {t.name: t for t in model.graph.initializer}
+        builder.inputs = {
+            v.name: v for v in model.graph.input if v.name not in builder.initializers
+        }
+        builder.outputs = {v.name: v for v in model.graph.output}
+        for node in model.graph.node:
+            copy = onnx.NodeProto()
+            copy.CopyFrom(node)
+            copy.name = node.name or builder.fresh(node.op_type.lower())
+            builder.nodes.append(copy)
+            builder._names.update((copy.name, *copy.output))
+        builder._names.update(builder.initializers, builder.inputs)
+        return builder
+
+    # -- names -----------------------------------------------------------------------------------
+
+    @contextmanager
+    def scope(self, prefix: str) -> Iterator[None]:
+        """Prefix the names made inside the block with ``prefix/``."""
+        self._scope.append(prefix)
+        try:
+            yield
+        finally:
+            self._scope.pop()
+
+    def fresh(self, name: str) -> str:
+        """Return `name` in the current scope, numbered if it is taken, and reserve it."""
+        base = "/".join([*self._scope, name])
+        unique, count = base, 1
+        while unique in self._names:
+            count += 1
+            unique = f"{base}_{count}"
+        self._names.add(unique)
+        return unique
+
+    # -- values ----------------------------------------------------------------------------------
+
+    def input(self, name: str, shape: Shape, dtype: npt.DTypeLike | None = None) -> str:
+        """Declare a graph input; a `str` in `shape` is a symbolic dimension."""
+        if name in self._names:
+            raise ValueError(f"{name!r} is already the name of a value in this graph.")
+        self._names.add(name)
+        element = helper.np_dtype_to_tensor_dtype(np.dtype(dtype or self.dtype))
+        self.inputs[name] = helper.make_tensor_value_info(name, element, shape)
+        return name
+
+    def output(self, value: str, name: str, shape: Shape) -> str:
+        """Declare `value` as the graph output `name`, through an Identity if they differ."""
+        if value != name:
+            self._names.add(name)
+            self.nodes.append(
+                helper.make_node("Identity", [value], [name], name=self.fresh(f"output/{name}"))
+            )
+        element = helper.np_dtype_to_tensor_dtype(self.dtype)
+        self.outputs[name] = helper.make_tensor_value_info(name, element, shape)
+        return name
+
+    def constant(self, value: npt.ArrayLike, name: str = "constant") -> str:
+        """Return an initializer holding `value`; equal constants are stored once.
+
+        Python floats and sequences of them take the builder's dtype, Python integers become int64,
+        arrays keep their own type.
+        """
+        array = np.asarray(value)
+        if not isinstance(value, np.ndarray | np.generic) and array.dtype.kind == "f":
+            array = array.astype(self.dtype)
+        array = np.ascontiguousarray(array).reshape(array.shape)
+        digest = hashlib.sha256(f"{array.dtype}{array.shape}".encode())
+        digest.update(array.data if array.size else b"")
+        key = digest.digest()
+        if key not in self._constants:
+            unique = self.fresh(name)
+            self._constants[key] = unique
+            self.initializers[unique] = numpy_helper.from_array(array, unique)
+        return self._constants[key]
+
+    def op(self, op_type: str, *inputs: str, name: str | None = None, **attributes: Any) -> str:
+        """Append a node with one output and return the output; ``""`` is an omitted input."""
+        output = self.fresh(name or op_type.lower())
+        self.nodes.append(helper.make_node(op_type, inputs, [output], name=output, **attributes))
+        return output
+
+    # -- the finished graph ----------------------------------------------------------------------
+
+    def array_of(self, value: str) -> npt.NDArray[Any] | None:
+        """Return the array behind `value` if it is known now (initializer or Constant node)."""
+        if value in self.initializers:
+            return numpy_helper.to_array(self.initializers[value])
+        for node in self.nodes:
+            if value in node.output and node.op_type == "Constant":
+                (attribute,) = node.attribute
+                read = helper.get_attribute_value(attribute)
+                is_tensor = isinstance(read, onnx.TensorProto)
+                return numpy_helper.to_array(read) if is_tensor else np.asarray(read)
+        return None
+
+    def shapes(self) -> dict[str, Shape]:
+        """Infer the shape of every value; unknown dimensions are None, symbolic ones `str`.
+
+        Large constants enter the inference as inputs of their shape, so that hundreds of megabytes
+        of weights are not copied for it.
+        """
+        sizes = {name: tensor.ByteSize() for name, tensor in self.initializers.items()}
+        small = [t for name, t in self.initializers.items() if sizes[name] <= LARGE_BYTES]
+        large = [
+            helper.make_tensor_value_info(name, t.data_type, tuple(t.dims))
+            for name, t in self.initializers.items()
+            if sizes[name] > LARGE_BYTES
+        ]
+        light = self._model("shapes", [*self.inputs.values(), *large], small)
+        graph = onnx.shape_inference.infer_shapes(light, strict_mode=True, data_prop=True).graph
+        found: dict[str, Shape] = {name: tuple(t.dims) for name, t in self.initializers.items()}
+        for info in [*graph.input, *graph.value_info, *graph.output]:
+            if info.type.tensor_type.HasField("shape"):
+                found[info.name] = tuple(
+                    d.dim_param or (d.dim_value if d.HasField("dim_value") else None)
+                    for d in info.type.tensor_type.shape.dim
+                )
+        return found
+
+    def build(self, name: str, metadata: Mapping[str, str] | None = None) -> onnx.ModelProto:
+        """Return the model, with nodes and constants that lead to no output left out."""
+        self._remove_unused()
+        model = self._model(name, list(self.inputs.values()), list(self.initializers.values()))
+        helper.set_model_props(model, dict(metadata or {}))
+        return model
+
+    def _model(
+        self,
+        name: str,
+        inputs: Sequence[onnx.ValueInfoProto],
+        initializers: Sequence[onnx.TensorProto],
+    ) -> onnx.ModelProto:
+        graph = helper.make_graph(
+            self.nodes, name, inputs, list(self.outputs.values()), initializers
+        )
+        return helper.make_model(
+            graph,
+            opset_imports=[helper.make_opsetid("", self.opset)],
+            ir_version=IR_VERSION,
+            producer_name="impasto",
+        )
+
+    def _remove_unused(self) -> None:
+        needed = set(self.outputs)
+        kept: list[onnx.NodeProto] = []
+        for node in reversed(self.nodes):
+            if needed.intersection(node.output):
+                kept.append(node)
+                needed.update(node.input)
+        self.nodes = kept[::-1]
+        self.initializers = {n: t for n, t in self.initializers.items() if n in needed}

@@ -1,0 +1,62 @@
+"""Neural style transfer on CPUs, through ONNX gradient graphs, without PyTorch.
+
+::
+
+    import impasto
+
+    result = impasto.stylize("photo.jpg", ["painting.jpg"], impasto.Options(size=512))
+    impasto.save_image(result.image, "painted.png")
+
+Everything is imported on first use, so that ``import impasto`` stays fast.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from impasto.engine.images import load_image, save_image
+    from impasto.engine.options import PRESETS, Options, preset_options
+    from impasto.engine.result import Iterate, Status, StylizeResult
+    from impasto.engine.stylize import stylize
+    from impasto.errors import ImpastoError
+
+__all__ = [
+    "PRESETS",
+    "ImpastoError",
+    "Iterate",
+    "Options",
+    "Status",
+    "StylizeResult",
+    "__version__",
+    "load_image",
+    "preset_options",
+    "save_image",
+    "stylize",
+]
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "PRESETS": "impasto.engine.options",
+    "ImpastoError": "impasto.errors",
+    "Iterate": "impasto.engine.result",
+    "Options": "impasto.engine.options",
+    "Status": "impasto.engine.result",
+    "StylizeResult": "impasto.engine.result",
+    "load_image": "impasto.engine.images",
+    "preset_options": "impasto.engine.options",
+    "save_image": "impasto.engine.images",
+    "stylize": "impasto.engine.stylize",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'impasto' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
