@@ -60,6 +60,7 @@ class GraphBuilder:
         self._names: set[str] = set()
         self._constants: dict[bytes, str] = {}
         self._scope: list[str] = []
+        self._known_shapes: dict[str, Shape] = {}
 
     @classmethod
     def from_model(cls, model: onnx.ModelProto) -> GraphBuilder:
@@ -187,6 +188,14 @@ class GraphBuilder:
                     for d in info.type.tensor_type.shape.dim
                 )
         return found
+
+    def static_shape(self, value: str) -> tuple[int, ...] | None:
+        """Return the shape of `value` if every dimension is a known number; None otherwise."""
+        if value not in self._known_shapes:
+            self._known_shapes = self.shapes()
+        dims = self._known_shapes.get(value, (None,))
+        known = tuple(d for d in dims if isinstance(d, int))
+        return known if len(known) == len(dims) else None
 
     def build(self, name: str, metadata: Mapping[str, str] | None = None) -> onnx.ModelProto:
         """Return the model, with nodes and constants that lead to no output left out."""

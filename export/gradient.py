@@ -1,0 +1,172 @@
+"""Feature graphs and gradient graphs: the two kinds of file Impasto exports.
+
+The contract (names, shapes, units) is written into each file's metadata and in
+docs/graph-contract.md; `CONTRACT_VERSION` changes when it does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from impasto.export.backward import append_gradient
+from impasto.export.encoder import Encoder, append_encoder
+from impasto.export.graph import GraphBuilder, Shape
+from impasto.export.losses.content import append_content_loss
+from impasto.export.losses.style import append_gram, append_style_loss
+from impasto.export.losses.total_variation import append_total_variation
+from impasto.export.lowerings import lowering
+
+__all__ = ["CONTRACT_VERSION", "build_feature_graph", "build_gradient_graph"]
+
+CONTRACT_VERSION = "1"
+
+Size = tuple[int, int]
+
+
+def build_feature_graph(
+    encoder: Encoder,
+    features: Sequence[str] = (),
+    grams: Sequence[str] = (),
+    *,
+    size: Size | None = None,
+    dtype: npt.DTypeLike = np.float32,
+) -> onnx.ModelProto:
+    """Return the graph that computes feature maps and Gram matrices of an image.
+
+    Input ``image``, RGB in 0-255, of shape (1, 3, height, width). Outputs ``features.<layer>`` of
+    shape (1, C, h, w) and ``gram.<layer>`` of shape (C, C).
+
+    Parameters
+    ----------
+    encoder : Encoder
+    features, grams : sequence of str
+        Layers whose feature maps, and whose Gram matrices, are outputs.
+    size : (height, width), optional
+        Fix the image's size; by default it is symbolic.
+    dtype : numpy dtype
+        float32, or float64 to test against.
+
+    Raises
+    ------
+    ValueError
+        If no layer is asked for, or one the encoder does not have.
+    """
+    if not features and not grams:
+        raise ValueError("A feature graph needs at least one layer in features or grams.")
+    graph = GraphBuilder(dtype=dtype)
+    image = graph.input("image", _image_shape(size))
+    maps = append_encoder(graph, encoder, image, {*features, *grams})
+    for layer in features:
+        spatial: Shape = (
+            (None, None) if size is None else (graph.static_shape(maps[layer]) or ())[2:]
+        )
+        graph.output(maps[layer], f"features.{layer}", (1, encoder.channels(layer), *spatial))
+    for layer in grams:
+        channels = encoder.channels(layer)
+        with graph.scope(f"gram/{layer}"):
+            gram = append_gram(graph, maps[layer], channels)
+        graph.output(gram, f"gram.{layer}", (channels, channels))
+    return graph.build("impasto_features", _metadata(encoder, "features", features, grams))
+
+
+def build_gradient_graph(
+    encoder: Encoder,
+    content_layers: Sequence[str],
+    style_layers: Sequence[str],
+    *,
+    size: Size | None = None,
+    lowered_for: str = "portable",
+    dtype: npt.DTypeLike = np.float32,
+) -> onnx.ModelProto:
+    """Return the graph that computes the objective and its gradient with respect to the image.
+
+    Inputs ``image`` (RGB in 0-255, shape (1, 3, height, width)), targets ``content.<layer>`` of
+    shape (1, C, h, w) and ``style.<layer>`` of shape (C, C), and the scalars
+    ``content_weight.<layer>``, ``style_weight.<layer>`` and ``tv_weight``. Outputs ``loss``,
+    ``gradient`` of the image's shape, and the weighted terms ``content_loss.<layer>``,
+    ``style_loss.<layer>`` and ``tv_loss``, which add up to ``loss``.
+
+    Parameters
+    ----------
+    encoder : Encoder
+    content_layers, style_layers : sequence of str
+        Layers of the two losses; either may be empty.
+    size : (height, width), optional
+        Fix the image's size; by default it is symbolic.
+    lowered_for : str
+        Name of the lowering; see `impasto.export.lowerings`. Names and numbers are the same.
+    dtype : numpy dtype
+        float32, or float64 to test against.
+
+    Raises
+    ------
+    ValueError
+        If the encoder lacks a layer.
+    UnknownNameError
+        If there is no such lowering.
+    """
+    chosen = lowering(lowered_for)
+    graph = GraphBuilder(dtype=dtype)
+    image = graph.input("image", _image_shape(size))
+    maps = append_encoder(graph, encoder, image, {*content_layers, *style_layers})
+    losses: dict[str, str] = {}
+    for layer in content_layers:
+        shape = graph.static_shape(maps[layer]) or (
+            1,
+            encoder.channels(layer),
+            f"height.{layer}",
+            f"width.{layer}",
+        )
+        target = graph.input(f"content.{layer}", shape)
+        weight = graph.input(f"content_weight.{layer}", ())
+        with graph.scope(f"content/{layer}"):
+            losses[f"content_loss.{layer}"] = append_content_loss(
+                graph, maps[layer], target, weight
+            )
+    for layer in style_layers:
+        channels = encoder.channels(layer)
+        target = graph.input(f"style.{layer}", (channels, channels))
+        weight = graph.input(f"style_weight.{layer}", ())
+        with graph.scope(f"style/{layer}"):
+            gram = append_gram(graph, maps[layer], channels)
+            losses[f"style_loss.{layer}"] = append_style_loss(graph, gram, target, weight, channels)
+    with graph.scope("tv"):
+        weight = graph.input("tv_weight", ())
+        losses["tv_loss"] = append_total_variation(graph, image, weight)
+
+    loss = graph.op("Sum", *losses.values(), name="objective")
+    gradient = append_gradient(graph, loss, [image], chosen.rules)[image]
+    chosen.finish(graph)
+    graph.output(loss, "loss", ())
+    graph.output(gradient, "gradient", _image_shape(size))
+    for name, value in losses.items():
+        graph.output(value, name, ())
+    metadata = _metadata(encoder, "gradient", content_layers, style_layers)
+    return graph.build("impasto_gradient", {**metadata, "impasto.lowering": lowered_for})
+
+
+def _image_shape(size: Size | None) -> Shape:
+    return (1, 3, *(size or ("height", "width")))
+
+
+def _metadata(
+    encoder: Encoder, kind: str, content: Sequence[str], style: Sequence[str]
+) -> dict[str, str]:
+    names = ("features", "grams") if kind == "features" else ("content_layers", "style_layers")
+    return {
+        "impasto.contract": CONTRACT_VERSION,
+        "impasto.kind": kind,
+        "impasto.encoder": encoder.name,
+        f"impasto.{names[0]}": json.dumps(list(content)),
+        f"impasto.{names[1]}": json.dumps(list(style)),
+        "impasto.image": "RGB, 0-255, float32, shape (1, 3, height, width); preprocessing inside",
+        "impasto.gram": "F F^T / (C h w)",
+        "impasto.content_loss": "w mean((F - P)^2)",
+        "impasto.style_loss": "w mean((G - A)^2)",
+        "impasto.tv_loss": "w/2 sum over the (H-1)(W-1) interior of (dx^2 + dy^2)",
+    }

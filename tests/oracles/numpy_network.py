@@ -1,0 +1,166 @@
+"""Style transfer's objective and gradient in plain NumPy float64: the oracle of the gradient graphs.
+
+Written from the formulas (docs/graph-contract.md), sharing no code with the package: convolutions
+by im2col, poolings window by window, the backward pass by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from impasto.models.layer import Layer, Preprocessing
+
+F64 = npt.NDArray[np.float64]
+
+
+def convolve(x: F64, weight: F64, bias: F64, stride: int, padding: int) -> F64:
+    """Cross-correlate (C, H, W) with (O, C, k, k)."""
+    k = weight.shape[2]
+    x = np.pad(x, ((0, 0), (padding, padding), (padding, padding)))
+    windows = np.lib.stride_tricks.sliding_window_view(x, (k, k), (1, 2))[:, ::stride, ::stride]
+    return np.tensordot(weight, windows, ((1, 2, 3), (0, 3, 4))) + bias[:, None, None]
+
+
+def convolve_vjp(g: F64, weight: F64, stride: int, padding: int, size: tuple[int, int]) -> F64:
+    """Scatter every output's cotangent over the window it read."""
+    _, channels, k, _ = weight.shape
+    h, w = g.shape[1:]
+    x = np.zeros((channels, size[0] + 2 * padding, size[1] + 2 * padding))
+    for i in range(k):
+        for j in range(k):
+            rows = slice(i, i + stride * (h - 1) + 1, stride)
+            columns = slice(j, j + stride * (w - 1) + 1, stride)
+            x[:, rows, columns] += np.tensordot(weight[:, :, i, j], g, ((0,), (0,)))
+    return x[:, padding : padding + size[0], padding : padding + size[1]]
+
+
+def windows_of(layer: Layer, side: int) -> list[slice]:
+    """Return the part of the picture each window covers along one side."""
+    k, s, p = layer.kernel, layer.stride, layer.padding
+    starts = range(-p, side + p - (0 if layer.ceil else k - 1), s)
+    inside = [start for start in starts if start < side]
+    if layer.ceil:  # no window may begin after one that has already reached the end
+        inside = [v for v in inside if v == inside[0] or v + k - s < side + p]
+    return [slice(max(start, 0), min(start + k, side)) for start in inside]
+
+
+def pool(x: F64, layer: Layer) -> F64:
+    rows, columns = (windows_of(layer, side) for side in x.shape[1:])
+    reduce: Any = np.max if layer.kind == "max_pool" else np.mean
+    return np.stack(
+        [np.stack([reduce(x[:, r, c], axis=(1, 2)) for c in columns], -1) for r in rows], 1
+    )
+
+
+def pool_vjp(g: F64, x: F64, layer: Layer) -> F64:
+    """Share each window's cotangent equally among its tied maxima, or among all its cells."""
+    rows, columns = (windows_of(layer, side) for side in x.shape[1:])
+    out = np.zeros_like(x)
+    for i, r in enumerate(rows):
+        for j, c in enumerate(columns):
+            window = x[:, r, c]
+            chosen = np.ones_like(window)
+            if layer.kind == "max_pool":
+                chosen = (window == window.max((1, 2), keepdims=True)).astype(np.float64)
+            share = chosen / chosen.sum((1, 2), keepdims=True)
+            out[:, r, c] += share * g[:, i, j][:, None, None]
+    return out
+
+
+@dataclass
+class NumpyNetwork:
+    """A chain of layers in float64."""
+
+    layers: Sequence[Layer]
+    arrays: Mapping[str, npt.NDArray[Any]]
+    preprocessing: Preprocessing
+    values: dict[str, F64] = field(default_factory=dict)
+
+    def weight(self, layer: Layer) -> F64:
+        return np.asarray(self.arrays[f"{layer.name}.weight"], np.float64)
+
+    def forward(self, image: npt.NDArray[Any]) -> dict[str, F64]:
+        """Return every layer's value for an image of shape (3, H, W), RGB in 0-255."""
+        order = [2, 1, 0] if self.preprocessing.channel_order == "bgr" else [0, 1, 2]
+        mean = np.array(self.preprocessing.mean)[:, None, None]
+        scale = np.array(self.preprocessing.scale)[:, None, None]
+        x = (image[order].astype(np.float64) - mean) * scale
+        self.values = {"": x}
+        for layer in self.layers:
+            if layer.kind == "convolution":
+                bias = np.asarray(self.arrays[f"{layer.name}.bias"], np.float64)
+                x = convolve(x, self.weight(layer), bias, layer.stride, layer.padding)
+            elif layer.kind == "relu":
+                x = np.maximum(x, 0)
+            else:
+                x = pool(x, layer)
+            self.values[layer.name] = x
+        return self.values
+
+    def backward(self, cotangents: Mapping[str, F64]) -> F64:
+        """Return the image's cotangent, given those of some layers' values."""
+        names = ["", *(layer.name for layer in self.layers)]
+        g = np.zeros_like(self.values[names[-1]])
+        for index in range(len(self.layers) - 1, -1, -1):
+            layer, x = self.layers[index], self.values[names[index]]
+            if layer.name in cotangents:
+                g = g + cotangents[layer.name]
+            if layer.kind == "convolution":
+                size = (x.shape[1], x.shape[2])
+                g = convolve_vjp(g, self.weight(layer), layer.stride, layer.padding, size)
+            elif layer.kind == "relu":
+                g = g * (x > 0)
+            else:
+                g = pool_vjp(g, x, layer)
+        g = g * np.array(self.preprocessing.scale)[:, None, None]
+        return g[::-1] if self.preprocessing.channel_order == "bgr" else g
+
+
+def gram(features: F64) -> F64:
+    flat = features.reshape(len(features), -1)
+    result: F64 = flat @ flat.T / flat.size
+    return result
+
+
+def objective(
+    network: NumpyNetwork,
+    image: npt.NDArray[Any],
+    content: Mapping[str, tuple[float, F64]],
+    style: Mapping[str, tuple[float, F64]],
+    tv_weight: float,
+) -> tuple[dict[str, float], F64]:
+    """Return the weighted terms and the gradient.
+
+    `content` and `style` map a layer to its weight and target.
+    """
+    values = network.forward(image)
+    losses: dict[str, float] = {}
+    cotangents: dict[str, F64] = {}
+    for layer, (weight, target) in content.items():
+        difference = values[layer] - target
+        losses[f"content_loss.{layer}"] = weight * float(np.mean(difference**2))
+        cotangents[layer] = weight * 2 * difference / difference.size
+    for layer, (weight, target) in style.items():
+        features = values[layer]
+        flat = features.reshape(len(features), -1)
+        difference = gram(features) - target
+        losses[f"style_loss.{layer}"] = weight * float(np.mean(difference**2))
+        factor = weight * 4 / (difference.size * features.size)
+        share = (factor * difference @ flat).reshape(features.shape)
+        cotangents[layer] = cotangents.get(layer, 0) + share
+    gradient = network.backward(cotangents)
+
+    x = image.astype(np.float64)
+    dx = x[:, :-1, :-1] - x[:, :-1, 1:]
+    dy = x[:, :-1, :-1] - x[:, 1:, :-1]
+    losses["tv_loss"] = tv_weight / 2 * float((dx**2).sum() + (dy**2).sum())
+    tv = np.zeros_like(x)
+    tv[:, :-1, :-1] += dx + dy
+    tv[:, :-1, 1:] -= dx
+    tv[:, 1:, :-1] -= dy
+    return losses, gradient + tv_weight * tv
