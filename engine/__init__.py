@@ -1,0 +1,1 @@
+"""Make pictures: images, targets, objective, optimizers, runtimes and the driver."""

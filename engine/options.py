@@ -112,10 +112,11 @@ class Options:
     pooling: Literal["max", "avg"] = option(
         "max", "Pooling of the network.", choices=("max", "avg"), group=LOOK
     )
-    pool_rounding: Literal["model", "floor", "ceil"] = option(
+    pool_rounding: Literal["model", "floor", "ceil", "reference"] = option(
         "model",
-        "Whether a last incomplete pooling window counts (ceil) or not (floor).",
-        choices=("model", "floor", "ceil"),
+        "Whether a last incomplete pooling window counts (ceil) or not (floor); "
+        "reference is ceil for max and floor for avg.",
+        choices=("model", "floor", "ceil", "reference"),
         group=LOOK,
     )
     backend: BackendChoice = option(
@@ -210,7 +211,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "iterations": 1000,
             "optimizer": "lbfgs-numpy",
             "history": 100,
-            "pool_rounding": "ceil",
+            "pool_rounding": "reference",
         },
         "nin": {
             "model": "nin",

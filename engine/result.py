@@ -1,4 +1,4 @@
-"""What a run reports while it works (:class:`Iterate`) and when it ends (:class:`StylizeResult`)."""
+"""What a run reports while it works (`Iterate`) and when it ends (`StylizeResult`)."""
 
 from __future__ import annotations
 
@@ -46,6 +46,8 @@ class Iterate:
     image : ndarray of shape (H, W, 3)
         Current image, float32 RGB in 0-255 units, unclipped; a read-only view that the next step
         overwrites: copy it to keep it.
+    render : callable
+        Turns `image` into the picture that would be saved; see :meth:`picture`.
     """
 
     iteration: int
@@ -55,6 +57,11 @@ class Iterate:
     losses: Mapping[str, float]
     seconds: float
     image: FloatArray
+    render: Callable[[FloatArray], npt.NDArray[np.uint8]]
+
+    def picture(self) -> npt.NDArray[np.uint8]:
+        """Return the picture of this step as it would be saved: (H, W, 3) uint8 RGB."""
+        return self.render(self.image)
 
 
 Callback = Callable[[Iterate], bool | None]

@@ -12,7 +12,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-
 from impasto.export.graph import GraphBuilder
 
 __all__ = ["Encoder", "LayerLike", "PreprocessingLike", "append_encoder", "feature_size"]

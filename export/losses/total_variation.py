@@ -8,7 +8,9 @@ __all__ = ["append_total_variation"]
 
 
 def append_total_variation(graph: GraphBuilder, image: str, weight: str) -> str:
-    r"""Append :math:`w \cdot \frac12 \sum_{i<H-1,\,j<W-1} (x_{i,j}-x_{i,j+1})^2 + (x_{i,j}-x_{i+1,j})^2`.
+    r"""Append :math:`\frac w2 \sum (x_{i,j}-x_{i,j+1})^2 + (x_{i,j}-x_{i+1,j})^2`.
+
+    The sum runs over the channels and the interior, :math:`i < H-1` and :math:`j < W-1`.
 
     Parameters
     ----------

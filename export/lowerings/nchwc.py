@@ -20,7 +20,6 @@ that small, apart from exact zeros, which get none.
 from __future__ import annotations
 
 import numpy as np
-
 from impasto.export.graph import GraphBuilder
 from impasto.export.registry import Cotangents, Rule, Rules, VjpContext
 
@@ -40,7 +39,7 @@ def rules(portable: Rules) -> Rules:
 
 
 def _relu_vjp(ctx: VjpContext) -> Cotangents:
-    """x̄ = ȳ · [y > 0]."""  # noqa: D403
+    """x̄ = ȳ · [y > 0]."""
     mask = ctx.op("HardSigmoid", ctx.outputs[0], alpha=STEEP, beta=0.0, name="positive")
     return [ctx.op("Mul", ctx.cotangent, mask)]
 
@@ -49,7 +48,7 @@ def _max_pool_vjp(portable: Rules) -> Rule:
     fallback = portable.rules["MaxPool"]
 
     def max_pool_vjp(ctx: VjpContext) -> Cotangents:
-        """x̄ = [x = up(y)] · up(ȳ / k), where k cells of the window are tied."""  # noqa: D403
+        """x̄ = [x = up(y)] · up(ȳ / k), where k cells of the window are tied."""
         if not _halves_evenly(ctx):
             return fallback(ctx)
         x, y = ctx.inputs[0], ctx.outputs[0]
@@ -57,9 +56,7 @@ def _max_pool_vjp(portable: Rules) -> Rule:
         mask = ctx.op("HardSigmoid", below, alpha=STEEP, beta=1.0, name="is_maximum")
         share = _reciprocal_of_count(
             ctx,
-            ctx.op(
-                "AveragePool", mask, kernel_shape=[2, 2], strides=[2, 2], name="tied_fraction"
-            ),
+            ctx.op("AveragePool", mask, kernel_shape=[2, 2], strides=[2, 2], name="tied_fraction"),
         )
         shared = ctx.op("Mul", ctx.cotangent, share, name="shared_cotangent")
         return [ctx.op("Mul", mask, _upsampled(ctx, shared))]
@@ -71,7 +68,7 @@ def _average_pool_vjp(portable: Rules) -> Rule:
     fallback = portable.rules["AveragePool"]
 
     def average_pool_vjp(ctx: VjpContext) -> Cotangents:
-        """x̄ = up(ȳ / 4)."""  # noqa: D403
+        """x̄ = up(ȳ / 4)."""
         if not _halves_evenly(ctx):
             return fallback(ctx)
         return [_upsampled(ctx, _scaled(ctx, ctx.cotangent, 0.25, 0.0))]

@@ -1,0 +1,73 @@
+"""The network of a run: a model with the options' pooling and layers, as `export` reads it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from impasto.engine.options import Options
+from impasto.export.encoder import Encoder, feature_size
+from impasto.models import Model
+from impasto.models.layer import Architecture, PoolRounding
+
+from impasto.errors import OptionError
+
+__all__ = ["Network", "network_for"]
+
+
+@dataclass(frozen=True)
+class Network:
+    """An encoder and the layers the losses use, in network order.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        Cut after the last layer used.
+    content_layers, style_layers : tuple of str
+    """
+
+    encoder: Encoder
+    content_layers: tuple[str, ...]
+    style_layers: tuple[str, ...]
+
+    def check_size(self, height: int, width: int, what: str) -> None:
+        """Refuse a picture too small for the deepest layer.
+
+        Raises
+        ------
+        OptionError
+            If a feature map would be empty.
+        """
+        if min(feature_size(self.encoder.layers, height, width)) < 1:
+            raise OptionError(
+                f"{what} is {width}x{height} pixels at this size, too small for "
+                f"{self.encoder.layers[-1].name}: its feature map would be empty. "
+                "Ask for a larger --size (or --style-scale), or for shallower layers."
+            )
+
+
+def network_for(model: Model, options: Options) -> Network:
+    """Return the network that `options` ask of `model`.
+
+    Raises
+    ------
+    UnknownNameError
+        If a layer is not one of the architecture.
+    """
+    architecture = model.architecture
+    content = architecture.in_order(options.content_layers)
+    style = architecture.in_order(options.style_layers)
+    used = _with_pooling(architecture.truncated(content + style), options)
+    encoder = Encoder(model.spec.name, used.layers, model.arrays, model.preprocessing)
+    return Network(encoder, content, style)
+
+
+def _with_pooling(architecture: Architecture, options: Options) -> Architecture:
+    # The reference reads Caffe's ceil-mode max pooling, and builds its average pooling with floor.
+    reference: dict[str, PoolRounding] = {"max": "ceil", "avg": "floor"}
+    rounding: dict[str, PoolRounding | None] = {
+        "model": None,
+        "floor": "floor",
+        "ceil": "ceil",
+        "reference": reference[options.pooling],
+    }
+    return architecture.with_pooling(options.pooling, rounding[options.pool_rounding])

@@ -1,0 +1,123 @@
+"""The objective of a run: image → loss and gradient, through a compiled gradient graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from impasto.engine.backends.base import CompiledGraph, FloatArray
+from impasto.engine.network import Network
+from impasto.engine.options import Options
+
+__all__ = ["Objective", "Targets", "blend", "targets_of", "weights_for"]
+
+Targets = Mapping[str, FloatArray]
+"""``content.<layer>`` feature maps and ``style.<layer>`` Gram matrices."""
+
+
+class Objective:
+    """Weighted sum of content, style and total variation losses, with its gradient.
+
+    Parameters
+    ----------
+    graph : CompiledGraph
+        A gradient graph (`impasto.export.build_gradient_graph`).
+    targets : mapping of str to ndarray
+        ``content.<layer>`` and ``style.<layer>``.
+    weights : mapping of str to ndarray
+        ``content_weight.<layer>``, ``style_weight.<layer>`` and ``tv_weight`` scalars.
+
+    Attributes
+    ----------
+    evaluations : int
+        Calls so far.
+    losses : dict of str to float
+        Weighted terms of the last call, by the graph's output names.
+    """
+
+    def __init__(self, graph: CompiledGraph, targets: Targets, weights: Targets) -> None:
+        self._graph = graph
+        graph.bind({**targets, **weights})
+        self.evaluations = 0
+        self.losses: dict[str, float] = {}
+
+    def __call__(self, image: FloatArray) -> tuple[float, FloatArray]:
+        """Return the loss and its gradient at `image`, of shape (1, 3, H, W).
+
+        The gradient array belongs to the graph: the next call overwrites it.
+        """
+        outputs = self._graph.run({"image": image})
+        self.evaluations += 1
+        self.losses = {
+            name: float(value)
+            for name, value in outputs.items()
+            if name not in ("loss", "gradient")
+        }
+        return float(outputs["loss"]), outputs["gradient"]
+
+
+def weights_for(network: Network, options: Options) -> dict[str, FloatArray]:
+    """Return the weight inputs of the gradient graph; every layer of a loss weighs the same."""
+
+    def scalar(value: float) -> FloatArray:
+        return np.array(value, np.float32)
+
+    content = {
+        f"content_weight.{n}": scalar(options.content_weight) for n in network.content_layers
+    }
+    style = {f"style_weight.{n}": scalar(options.style_weight) for n in network.style_layers}
+    return {**content, **style, "tv_weight": scalar(options.tv_weight)}
+
+
+def targets_of(
+    features: CompiledGraph,
+    network: Network,
+    content: FloatArray,
+    styles: Sequence[FloatArray],
+    blend_weights: Sequence[float],
+) -> dict[str, FloatArray]:
+    """Compute the targets of a run with a compiled feature graph.
+
+    Parameters
+    ----------
+    features : CompiledGraph
+        A feature graph with ``features.<layer>`` for the content and ``gram.<layer>`` for the
+        style layers, of symbolic size.
+    network : Network
+    content : ndarray of shape (1, 3, H, W)
+    styles : sequence of ndarray of shape (1, 3, h, w)
+        Any sizes.
+    blend_weights : sequence of float
+        One per style; their sum need not be 1.
+
+    Returns
+    -------
+    dict of str to ndarray
+        ``content.<layer>`` and ``style.<layer>``.
+
+    Notes
+    -----
+    As in jcjohnson/neural-style, several styles make one target a layer: the weighted mean of
+    their Gram matrices, each normalised by its own picture's size.
+    """
+    targets: dict[str, FloatArray] = {}
+    outputs = features.run({"image": content})
+    for name in network.content_layers:
+        targets[f"content.{name}"] = outputs[f"features.{name}"].copy()
+    grams = [
+        {name: outputs[f"gram.{name}"].copy() for name in network.style_layers}
+        for outputs in (features.run({"image": style}) for style in styles)
+    ]
+    shares = blend(blend_weights, len(styles))
+    for name in network.style_layers:
+        mean = sum(
+            share * gram[name].astype(np.float64) for share, gram in zip(shares, grams, strict=True)
+        )
+        targets[f"style.{name}"] = np.asarray(mean, np.float32)
+    return targets
+
+
+def blend(weights: Sequence[float], count: int) -> tuple[float, ...]:
+    """Return `count` weights that sum to 1; none given means equal ones."""
+    given = tuple(weights) or (1.0,) * count
+    return tuple(weight / sum(given) for weight in given)

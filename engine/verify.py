@@ -1,0 +1,260 @@
+"""Trust no runtime unseen: check a gradient graph on a small probe before the first real use.
+
+OpenVINO 2026.4 was seen to compute a wrong gradient, without an error, for a graph of standard
+ops; which graphs, versions and processors do so cannot be known in advance. So on the first use of
+a graph on a backend, in a precision, on a processor, its loss terms and gradient are compared with
+ONNX Runtime's portable lowering in float32 on a small picture. The verdict is remembered in the
+cache directory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from impasto.engine.backends.base import Backend, CompiledGraph, FloatArray, Precision
+from impasto.engine.machine import processor_name
+from impasto.engine.network import Network
+from impasto.export.gradient import build_feature_graph, build_gradient_graph
+
+from impasto import __version__
+
+__all__ = ["LIMITS", "Limits", "Verdict", "probe_image", "probe_size", "verify"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a backend must reach on the probe.
+
+    Parameters
+    ----------
+    cosine : float
+        Least cosine between its gradient and the reference's.
+    term : float
+        Largest relative error of a loss term.
+    """
+
+    cosine: float
+    term: float
+
+
+LIMITS: Mapping[Precision, Limits] = {"f32": Limits(0.999, 0.01), "bf16": Limits(0.97, 0.05)}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Result of a comparison.
+
+    Parameters
+    ----------
+    cosine : float
+        Between the two gradients.
+    norm_ratio : float
+        Norm of the tested gradient over that of the reference.
+    worst_term : str
+        Name of the loss term with the largest relative error.
+    term_error : float
+        That error.
+    passed : bool
+    """
+
+    cosine: float
+    norm_ratio: float
+    worst_term: str
+    term_error: float
+    passed: bool
+
+    def __str__(self) -> str:
+        return (
+            f"gradient cosine {self.cosine:.6f}, norm ratio {self.norm_ratio:.4f}, largest loss "
+            f"error {self.term_error:.2%} ({self.worst_term})"
+        )
+
+
+def verify(
+    backend: Backend,
+    reference: Backend,
+    network: Network,
+    lowering: str,
+    size: tuple[int, int],
+    cache: Path | None,
+) -> Verdict:
+    """Return whether `backend` computes `network`'s gradient graph in `lowering` correctly.
+
+    Parameters
+    ----------
+    backend : Backend
+        The one to judge.
+    reference : Backend
+        ONNX Runtime on the CPU, which runs the portable lowering.
+    network : Network
+    lowering : str
+        Lowering that `backend` will run.
+    size : (height, width)
+        Size of the real run; the probe has the same remainders, so that it takes the same paths
+        through incomplete pooling windows.
+    cache : Path, optional
+        Directory to remember verdicts in; None neither reads nor writes.
+    """
+    probe = probe_size(size)
+    key = _key(backend, network, lowering, probe)
+    remembered = _recall(cache, key)
+    if remembered is not None:
+        return remembered
+    verdict = _compare(backend, reference, network, lowering, probe)
+    logger.info("%s, %s lowering: %s", backend.fingerprint, lowering, verdict)
+    _remember(cache, key, verdict)
+    return verdict
+
+
+def probe_size(size: tuple[int, int]) -> tuple[int, int]:
+    """Return a small (height, width) with the remainders of `size` modulo 32.
+
+    32 is the total stride of VGG and NIN, so every pooling meets an odd side where the real
+    picture's does.
+    """
+    height, width = (64 + side % 32 for side in size)
+    return height, width
+
+
+def probe_image(size: tuple[int, int]) -> FloatArray:
+    """Return a fixed picture: a smooth left half with noise, and a flat right half.
+
+    The flat half makes pooling ties, on which a wrong mask shows most.
+    """
+    height, width = size
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    waves = np.stack([np.sin(x / 5), np.cos(y / 7), np.sin((x + y) / 9)]) * 80 + 128
+    noise = np.random.default_rng(20151).normal(0, 12, waves.shape)
+    picture = np.where(x < width // 2, waves + noise, np.float32(90))
+    return np.ascontiguousarray(picture[None], np.float32)
+
+
+def _compare(
+    backend: Backend, reference: Backend, network: Network, lowering: str, size: tuple[int, int]
+) -> Verdict:
+    image = probe_image(size)
+    inputs = _probe_targets(reference, network, image)
+    expected = _evaluate(reference, network, "portable", size, inputs, image)
+    # Weigh each term by its inverse, so that none drowns the others.
+    balanced = {
+        _weight_name(term): np.array(1 / max(float(value), 1e-20), np.float32)
+        for term, value in expected.items()
+        if term not in ("loss", "gradient")
+    }
+    inputs = {**inputs, **balanced}
+    expected = _evaluate(reference, network, "portable", size, inputs, image)
+    found = _evaluate(backend, network, lowering, size, inputs, image)
+    return _judge(found, expected, LIMITS[backend.precision])
+
+
+def _judge(
+    found: Mapping[str, FloatArray], expected: Mapping[str, FloatArray], limits: Limits
+) -> Verdict:
+    errors = {
+        name: abs(float(found[name]) - float(value)) / max(abs(float(value)), 1e-20)
+        for name, value in expected.items()
+        if name != "gradient"
+    }
+    worst = max(errors, key=lambda name: np.nan_to_num(errors[name], nan=np.inf))
+    a = found["gradient"].astype(np.float64).ravel()
+    b = expected["gradient"].astype(np.float64).ravel()
+    norms = float(np.linalg.norm(a)), float(np.linalg.norm(b))
+    cosine = float(a @ b) / max(norms[0] * norms[1], 1e-300)
+    ratio = norms[0] / max(norms[1], 1e-300)
+    passed = (
+        cosine >= limits.cosine
+        and abs(ratio - 1) <= 2 * limits.term
+        and errors[worst] <= limits.term
+    )
+    return Verdict(cosine, ratio, worst, errors[worst], bool(passed))
+
+
+def _probe_targets(
+    reference: Backend, network: Network, image: FloatArray
+) -> dict[str, FloatArray]:
+    graph = reference.compile(
+        build_feature_graph(network.encoder, network.content_layers, network.style_layers)
+    )
+    mirrored = np.ascontiguousarray(image[:, ::-1, :, ::-1])
+    outputs = graph.run({"image": mirrored})
+    content = {f"content.{n}": outputs[f"features.{n}"].copy() for n in network.content_layers}
+    style = {f"style.{n}": outputs[f"gram.{n}"].copy() for n in network.style_layers}
+    one = np.array(1, np.float32)
+    weights = {f"content_weight.{n}": one for n in network.content_layers}
+    weights |= {f"style_weight.{n}": one for n in network.style_layers}
+    return {**content, **style, **weights, "tv_weight": one}
+
+
+def _evaluate(
+    backend: Backend,
+    network: Network,
+    lowering: str,
+    size: tuple[int, int],
+    inputs: Mapping[str, FloatArray],
+    image: FloatArray,
+) -> dict[str, FloatArray]:
+    model = build_gradient_graph(
+        network.encoder,
+        network.content_layers,
+        network.style_layers,
+        size=size,
+        lowered_for=lowering,
+    )
+    graph: CompiledGraph = backend.compile(model)
+    graph.bind(inputs)
+    return {name: value.copy() for name, value in graph.run({"image": image}).items()}
+
+
+def _weight_name(term: str) -> str:
+    return term.replace("_loss", "_weight", 1)
+
+
+def _key(backend: Backend, network: Network, lowering: str, size: tuple[int, int]) -> str:
+    encoder = network.encoder
+    digest = hashlib.sha256()
+    for part in (
+        __version__,
+        backend.fingerprint,
+        processor_name(),
+        lowering,
+        repr(size),
+        encoder.name,
+        repr(encoder.layers),
+        repr((network.content_layers, network.style_layers)),
+    ):
+        digest.update(part.encode() + b"\0")
+    # The first and the last array tell weight sets apart without reading all of them.
+    names = [f"{layer.name}.weight" for layer in encoder.layers if layer.kind == "convolution"]
+    for name in (names[0], names[-1]):
+        digest.update(np.ascontiguousarray(encoder.arrays[name]).data)
+    return digest.hexdigest()[:32]
+
+
+def _recall(cache: Path | None, key: str) -> Verdict | None:
+    if cache is None:
+        return None
+    try:
+        return Verdict(**json.loads((cache / f"{key}.json").read_text()))
+    except (OSError, ValueError, TypeError):
+        return None  # absent or damaged: compare again
+
+
+def _remember(cache: Path | None, key: str, verdict: Verdict) -> None:
+    if cache is None:
+        return
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        temporary = cache / f"{key}.{os.getpid()}.tmp"
+        temporary.write_text(json.dumps(asdict(verdict)))
+        temporary.replace(cache / f"{key}.json")
+    except OSError as error:
+        logger.info("The verdict is not remembered: %s", error)
