@@ -1,0 +1,1 @@
+"""The networks, one file a family, as tables of layers without numbers."""

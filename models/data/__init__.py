@@ -1,0 +1,1 @@
+"""Weights that are part of the package, with their licences beside them."""
