@@ -1,0 +1,88 @@
+"""The best iterate so far: the last one is not the best one, and a run may stop at any moment."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from impasto.engine.optimizers.base import ObjectiveFunction, Outcome, Step
+from impasto.engine.result import FloatArray, Status
+
+__all__ = ["BestSoFar"]
+
+
+class BestSoFar:
+    """An objective that remembers where it was smallest; optimizers evaluate through it.
+
+    Whatever ends a run (the iterations, a cancellation, numbers that are not finite, Ctrl-C in the
+    middle of an evaluation), `x` is the best picture seen. It is copied by one NumPy call, which a
+    signal handler cannot cut in two.
+
+    Parameters
+    ----------
+    objective : callable
+        See :class:`~impasto.engine.optimizers.base.ObjectiveFunction`; it is called with arrays of
+        the shape and type of `x0`.
+    x0 : ndarray
+        First iterate, float32, any shape; copied. Algorithms compute in its type.
+    on_improvement : callable, optional
+        Called without arguments after an evaluation became the best one: the place to keep what
+        belongs to it, such as the terms of the loss.
+
+    Attributes
+    ----------
+    x : ndarray
+        Best iterate so far; `x0` until an evaluation was finite. Later evaluations overwrite it.
+    loss : float
+        Objective at `x`; ``inf`` until an evaluation was finite. (If Ctrl-C falls between the copy
+        of `x` and this number, it is that of the iterate before, which was worse.)
+    evaluations : int
+        Evaluations begun.
+    """
+
+    def __init__(
+        self,
+        objective: ObjectiveFunction,
+        x0: FloatArray,
+        on_improvement: Callable[[], object] | None = None,
+    ) -> None:
+        self._objective = objective
+        self._on_improvement = on_improvement
+        self.x: FloatArray = np.array(x0, order="C")
+        self.loss = math.inf
+        self.evaluations = 0
+
+    def evaluate(self, x: FloatArray) -> tuple[float, FloatArray]:
+        """Evaluate the objective at `x`, an iterate as a flat array.
+
+        Returns
+        -------
+        loss : float
+            The objective, or ``inf`` if it or one entry of its gradient is not finite: such an
+            iterate is of no use, neither as a picture nor as a place to go on from.
+        gradient : ndarray
+            Flat; the next evaluation may overwrite it.
+        """
+        self.evaluations += 1
+        loss, shaped = self._objective(x.reshape(self.x.shape))
+        gradient = shaped.reshape(-1)
+        if not (math.isfinite(loss) and np.isfinite(gradient).all()):
+            return math.inf, gradient
+        if loss < self.loss:
+            np.copyto(self.x, x.reshape(self.x.shape))
+            self.loss = loss
+            if self._on_improvement is not None:
+                self._on_improvement()
+        return loss, gradient
+
+    def step(self, iteration: int, loss: float, x: FloatArray) -> Step:
+        """Return the state to report for the flat iterate `x`."""
+        view = x.reshape(self.x.shape)
+        view.flags.writeable = False
+        return Step(iteration, self.evaluations, loss, view)
+
+    def outcome(self, status: Status, iterations: int, reason: str = "") -> Outcome:
+        """Return how the run ended; its `x` is this object's own array."""
+        return Outcome(self.x, self.loss, iterations, self.evaluations, status, reason)

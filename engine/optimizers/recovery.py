@@ -1,0 +1,47 @@
+"""When to go back to the best iterate and try again with shorter steps, and when to give up."""
+
+from __future__ import annotations
+
+import math
+
+from impasto.engine.optimizers.best import BestSoFar
+
+__all__ = ["Recovery"]
+
+
+class Recovery:
+    """Counts restarts; those that led to a better iterate are forgiven.
+
+    Parameters
+    ----------
+    search : BestSoFar
+        Where the best iterate is.
+    limit : int
+        Restarts in a row, without a better iterate in between, before giving up.
+    shorten : float
+        What every restart multiplies `step_scale` by.
+
+    Attributes
+    ----------
+    step_scale : float
+        What step lengths are to be multiplied by; 1 until the first restart. It is not raised
+        again: what broke down once at that length is likely to do so again.
+    """
+
+    def __init__(self, search: BestSoFar, limit: int, shorten: float = 1.0) -> None:
+        self._search = search
+        self._limit = limit
+        self._left = limit
+        self._shorten = shorten
+        self._loss = math.inf
+        self.step_scale = 1.0
+
+    def restart(self) -> bool:
+        """Ask for one more restart from the best iterate; ``False`` means give up."""
+        if not math.isfinite(self._search.loss):
+            return False
+        if self._search.loss < self._loss:
+            self._left, self._loss = self._limit, self._search.loss
+        self._left -= 1
+        self.step_scale *= self._shorten
+        return self._left >= 0
