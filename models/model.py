@@ -81,6 +81,8 @@ def load_model(name: str, weights: Path | None = None) -> Model:
     if weights is None and spec.embedded:
         return _embedded_model(spec)
     path = _fetched_file(spec) if weights is None else Path(weights)
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such weights file for model {spec.name!r}.")
     return _model_from_file(spec, path)
 
 
@@ -99,8 +101,6 @@ def _model_from_file(spec: ModelSpec, path: Path) -> Model:
     from impasto.models.weights import read_weights
     from impasto.models.weights.assign import assign_weights
 
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such weights file for model {spec.name!r}.")
     arrays = assign_weights(spec.architecture, read_weights(path), path)
     return Model(spec, spec.architecture, arrays, spec.preprocessing, str(path))
 
