@@ -46,7 +46,7 @@ def quadratic(x: FloatArray) -> tuple[float, FloatArray]:
 
 def rosenbrock(x: FloatArray) -> tuple[float, FloatArray]:
     """Rosenbrock's valley in grey levels: its minimum, 0, is at 100 everywhere."""
-    unit = np.asarray(100, x.dtype)
+    unit = np.float32(100)
     z = x / unit
     a, b = z[:-1], z[1:]
     gradient = np.zeros_like(z)
