@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
 import json
 import os
 import secrets
@@ -156,9 +157,13 @@ def save_image(image: ByteArray, path: str | Path, *, metadata: Metadata | None 
     target = Path(os.path.realpath(path))
     draft = target.with_name(f".impasto-{secrets.token_hex(8)}{suffix}")
     try:
+        # Into memory first: given a real file, Pillow's JPEG and BMP writers hand it to the system
+        # without looking whether all of it was written, and a full disk goes unnoticed.
+        encoded = io.BytesIO()
+        Image.fromarray(image).save(encoded, **_WRITERS[suffix](metadata or {}))
         # "x", and not tempfile: the file gets the permissions any new file of the user's gets.
         with draft.open("xb") as file:
-            Image.fromarray(image).save(file, **_WRITERS[suffix](metadata or {}))
+            file.write(encoded.getbuffer())
         draft.replace(target)
     except (OSError, ValueError) as error:
         raise ImpastoError(

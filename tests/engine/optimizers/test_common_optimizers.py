@@ -47,9 +47,9 @@ def quadratic(x: FloatArray) -> tuple[float, FloatArray]:
 def rosenbrock(x: FloatArray) -> tuple[float, FloatArray]:
     """Rosenbrock's valley in grey levels: its minimum, 0, is at 100 everywhere."""
     unit = np.float32(100)
-    z = x / unit
+    z: FloatArray = x / unit
     a, b = z[:-1], z[1:]
-    gradient = np.zeros_like(z)
+    gradient: FloatArray = np.zeros_like(z)
     gradient[:-1] = -400 * a * (b - a * a) - 2 * (1 - a)
     gradient[1:] += 200 * (b - a * a)
     return float(np.sum(100 * (b - a * a) ** 2 + (1 - a) ** 2)), gradient / unit
