@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from impasto.engine.options import Options
+from impasto.errors import OptionError
 from impasto.export.encoder import Encoder, feature_size
 from impasto.models import Model
 from impasto.models.layer import Architecture, PoolRounding
-
-from impasto.errors import OptionError
 
 __all__ = ["Network", "network_for"]
 

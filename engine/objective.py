@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+
 from impasto.engine.backends.base import CompiledGraph, FloatArray
 from impasto.engine.network import Network
 from impasto.engine.options import Options

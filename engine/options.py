@@ -176,8 +176,8 @@ class Options:
         blend = self.style_blend_weights
         if any(not math.isfinite(w) or w < 0 for w in blend) or (blend and sum(blend) <= 0):
             raise OptionError(
-                f"--style-blend-weights is {','.join(map(str, blend))}; the weights must be finite, "
-                "not negative, and not all zero."
+                f"--style-blend-weights is {','.join(map(str, blend))}; the weights must be "
+                "finite, not negative, and not all zero."
             )
 
     def to_dict(self) -> dict[str, Any]:

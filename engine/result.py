@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from impasto.engine.options import Options
 
 __all__ = ["Callback", "FloatArray", "Iterate", "Status", "StylizeResult"]
@@ -46,8 +47,9 @@ class Iterate:
     image : ndarray of shape (H, W, 3)
         Current image, float32 RGB in 0-255 units, unclipped; a read-only view that the next step
         overwrites: copy it to keep it.
-    render : callable
-        Turns `image` into the picture that would be saved; see :meth:`picture`.
+    picture : callable
+        Without arguments: returns the picture of this step as it would be saved, (H, W, 3) uint8
+        RGB.
     """
 
     iteration: int
@@ -57,11 +59,7 @@ class Iterate:
     losses: Mapping[str, float]
     seconds: float
     image: FloatArray
-    render: Callable[[FloatArray], npt.NDArray[np.uint8]]
-
-    def picture(self) -> npt.NDArray[np.uint8]:
-        """Return the picture of this step as it would be saved: (H, W, 3) uint8 RGB."""
-        return self.render(self.image)
+    picture: Callable[[], npt.NDArray[np.uint8]]
 
 
 Callback = Callable[[Iterate], bool | None]

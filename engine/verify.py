@@ -18,12 +18,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+
+from impasto import __version__
 from impasto.engine.backends.base import Backend, CompiledGraph, FloatArray, Precision
 from impasto.engine.machine import processor_name
 from impasto.engine.network import Network
 from impasto.export.gradient import build_feature_graph, build_gradient_graph
-
-from impasto import __version__
 
 __all__ = ["LIMITS", "Limits", "Verdict", "probe_image", "probe_size", "verify"]
 

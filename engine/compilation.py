@@ -1,0 +1,112 @@
+"""Get a verified gradient graph: choose the backend, check it, fall back if it is wrong."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from impasto.engine.backends import open_backend
+from impasto.engine.backends.base import Backend, CompiledGraph
+from impasto.engine.network import Network
+from impasto.engine.options import Options
+from impasto.engine.verify import verify
+from impasto.errors import BackendError
+from impasto.export.gradient import build_gradient_graph
+
+__all__ = ["Candidate", "candidates", "compile_gradient", "verified"]
+
+logger = logging.getLogger(__name__)
+
+REFERENCE_LOWERING = "portable"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A backend together with the lowering it is to run.
+
+    Parameters
+    ----------
+    backend : Backend
+    lowering : str
+    """
+
+    backend: Backend
+    lowering: str
+
+    def __str__(self) -> str:
+        return f"{self.backend.name} {self.backend.precision} with the {self.lowering} lowering"
+
+
+def candidates(options: Options) -> Iterator[Candidate]:
+    """Yield what may run the options' gradient graph, in order of preference.
+
+    First what was asked for or chosen by ``auto``; then, for when that computes wrong numbers, the
+    same runtime in float32, ONNX Runtime, and last ONNX Runtime with the portable lowering, which
+    is the reference itself and therefore never fails the comparison.
+    """
+    first = _open(options)
+    tried = [Candidate(first, first.lowering)]
+    yield tried[0]
+    if first.precision != "f32":
+        same = open_backend(first.name, "f32", options.threads, options.device)
+        yield Candidate(same, same.lowering)
+    cpu = open_backend("onnxruntime", "f32", options.threads)
+    if first.name != cpu.name:
+        yield Candidate(cpu, cpu.lowering)
+    yield Candidate(cpu, REFERENCE_LOWERING)
+
+
+def verified(
+    options: Options, network: Network, size: tuple[int, int], cache: Path | None
+) -> Candidate:
+    """Return the first candidate whose numbers agree with the reference.
+
+    Falling back is logged as a warning: it is slower, and somebody should know.
+
+    Raises
+    ------
+    BackendUnavailableError
+        If the backend asked for is not there.
+    BackendError
+        If every candidate fails to run.
+    """
+    reference = None
+    for candidate in candidates(options):
+        if candidate.lowering == REFERENCE_LOWERING and candidate.backend.name == "onnxruntime":
+            return candidate
+        reference = reference or open_backend("onnxruntime", "f32", options.threads)
+        try:
+            verdict = verify(candidate.backend, reference, network, candidate.lowering, size, cache)
+        except BackendError as error:
+            logger.warning("%s does not run here (%s); falling back.", candidate, error)
+            continue
+        if verdict.passed:
+            return candidate
+        logger.warning("%s computes a wrong gradient here (%s); falling back.", candidate, verdict)
+    raise BackendError("No backend runs the gradient graph; see `impasto doctor`.")
+
+
+def compile_gradient(
+    candidate: Candidate, network: Network, size: tuple[int, int]
+) -> CompiledGraph:
+    """Compile the gradient graph of `network` for an image of `size` (height, width)."""
+    model = build_gradient_graph(
+        network.encoder,
+        network.content_layers,
+        network.style_layers,
+        size=size,
+        lowered_for=candidate.lowering,
+    )
+    return candidate.backend.compile(model)
+
+
+def _open(options: Options) -> Backend:
+    return open_backend(
+        options.backend,
+        options.precision,
+        options.threads,
+        options.device,
+        options.cudnn_autotune,
+    )

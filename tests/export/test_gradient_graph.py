@@ -1,0 +1,235 @@
+"""Whole gradient graphs of real networks against the NumPy float64 oracle."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+import pytest
+from agreement import assert_same_gradient
+from numpy_network import NumpyNetwork, gram, objective
+from pictures import KINDS, F32, noise, photo
+
+from impasto.export.encoder import Encoder
+from impasto.export.gradient import build_feature_graph, build_gradient_graph
+from impasto.models import load_model
+from impasto.models.layer import Architecture, Pooling
+from impasto.models.registry import model_spec
+from impasto.models.weights.random_weights import random_weights
+
+CONTENT = ("relu4_2",)
+STYLE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+NIN = ("relu0", "relu3", "relu7", "relu12")
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+@cache
+def encoder_of(name: str, pooling: Pooling) -> Encoder:
+    """The embedded VGG-19; VGG-16 and NIN have no weights offline and take seeded random ones."""
+    spec = model_spec(name)
+    last = NIN if spec.architecture.name == "nin" else STYLE
+    architecture: Architecture = spec.architecture.truncated(last).with_pooling(pooling)
+    embedded = spec.architecture.name == "vgg19"
+    arrays = load_model(name).arrays if embedded else random_weights(spec.architecture, seed=5)
+    return Encoder(name, architecture.layers, arrays, spec.preprocessing)
+
+
+def oracle_of(encoder: Encoder) -> NumpyNetwork:
+    return NumpyNetwork(encoder.layers, encoder.arrays, encoder.preprocessing)  # type: ignore[arg-type]
+
+
+def layers_of(encoder: Encoder) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return (NIN, NIN) if encoder.name == "nin" else (CONTENT, STYLE)
+
+
+def targets_for(encoder: Encoder, image: F32) -> Arrays:
+    """Targets from the mirrored, darkened image: real features, none of them met."""
+    content, style = layers_of(encoder)
+    values = oracle_of(encoder).forward(image[0, :, ::-1, ::-1] * 0.7)
+    found: Arrays = {f"content.{name}": values[name][None] for name in content}
+    found |= {f"style.{name}": gram(values[name]) for name in style}
+    return {name: np.ascontiguousarray(value, np.float32) for name, value in found.items()}
+
+
+def balanced_weights(encoder: Encoder, image: F32, targets: Arrays) -> dict[str, float]:
+    """Weights that make every term 1, so that none drowns the others."""
+    ones = {f"{kind}_weight.{name}": 1.0 for kind, name in terms_of(encoder)} | {"tv_weight": 1.0}
+    losses, _ = evaluate_oracle(encoder, image, targets, ones)
+    return {
+        **{f"{k}_weight.{n}": 1 / losses[f"{k}_loss.{n}"] for k, n in terms_of(encoder)},
+        "tv_weight": 1 / losses["tv_loss"],
+    }
+
+
+def terms_of(encoder: Encoder) -> list[tuple[str, str]]:
+    content, style = layers_of(encoder)
+    return [("content", name) for name in content] + [("style", name) for name in style]
+
+
+def evaluate_oracle(
+    encoder: Encoder, image: F32, targets: Arrays, weights: dict[str, float]
+) -> tuple[dict[str, float], npt.NDArray[np.float64]]:
+    content, style = layers_of(encoder)
+    return objective(
+        oracle_of(encoder),
+        image[0],
+        {n: (weights[f"content_weight.{n}"], targets[f"content.{n}"][0]) for n in content},
+        {n: (weights[f"style_weight.{n}"], targets[f"style.{n}"]) for n in style},
+        weights["tv_weight"],
+    )
+
+
+def session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(model.SerializeToString(), options)
+
+
+def evaluate(
+    runner: onnxruntime.InferenceSession, image: F32, targets: Arrays, weights: dict[str, float]
+) -> dict[str, npt.NDArray[np.float32]]:
+    scalars = {name: np.array(value, np.float32) for name, value in weights.items()}
+    names = [output.name for output in runner.get_outputs()]
+    return dict(zip(names, runner.run(None, {"image": image, **targets, **scalars}), strict=True))
+
+
+@pytest.mark.parametrize("lowering", ["portable", "nchwc"])
+@pytest.mark.parametrize("pooling", ["max", "avg"])
+@pytest.mark.parametrize("name", ["vgg19", "vgg16-caffe", "nin"])
+def test_loss_and_gradient_equal_the_oracle_at_an_odd_size(
+    name: str, pooling: Pooling, lowering: str
+) -> None:
+    encoder = encoder_of(name, pooling)
+    image = photo(97, 131)
+    targets = targets_for(encoder, image)
+    weights = balanced_weights(encoder, image, targets)
+    content, style = layers_of(encoder)
+    model = build_gradient_graph(encoder, content, style, size=(97, 131), lowered_for=lowering)
+    found = evaluate(session(model), image, targets, weights)
+    losses, gradient = evaluate_oracle(encoder, image, targets, weights)
+    for term, value in losses.items():
+        assert found[term] == pytest.approx(value, rel=1e-4), term
+    assert found["loss"] == pytest.approx(sum(losses.values()), rel=1e-4)
+    assert_same_gradient(found["gradient"][0], gradient)
+
+
+@pytest.mark.parametrize("lowering", ["portable", "nchwc"])
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_each_term_by_itself_equals_the_oracle(kind: str, lowering: str) -> None:
+    encoder = encoder_of("vgg19", "max")
+    size = (64, 48)  # even at every pooling, so that the blocked masks are the ones tested
+    image = KINDS[kind](*size)
+    targets = targets_for(encoder, image)
+    model = build_gradient_graph(encoder, CONTENT, STYLE, size=size, lowered_for=lowering)
+    runner = session(model)
+    balanced = balanced_weights(encoder, image, targets)
+    for only in balanced:
+        weights = {name: value if name == only else 0.0 for name, value in balanced.items()}
+        found = evaluate(runner, image, targets, weights)
+        losses, gradient = evaluate_oracle(encoder, image, targets, weights)
+        term = only.replace("_weight", "_loss")
+        assert found[term] == pytest.approx(losses[term], rel=1e-4), only
+        assert_same_gradient(found["gradient"][0], gradient)
+
+
+@pytest.mark.parametrize("name", ["vgg19", "nin"])
+def test_symbolic_sizes_give_the_numbers_of_fixed_ones(name: str) -> None:
+    encoder = encoder_of(name, "max")
+    content, style = layers_of(encoder)
+    symbolic = session(build_gradient_graph(encoder, content, style))
+    for size in ((64, 80), (75, 101)):
+        image = photo(*size)
+        targets = targets_for(encoder, image)
+        weights = balanced_weights(encoder, image, targets)
+        fixed = session(build_gradient_graph(encoder, content, style, size=size))
+        expected = evaluate(fixed, image, targets, weights)
+        found = evaluate(symbolic, image, targets, weights)
+        for output, value in expected.items():
+            np.testing.assert_allclose(
+                found[output], value, rtol=1e-5, atol=1e-6 * float(np.abs(value).max())
+            )
+
+
+def test_feature_graph_equals_the_oracle() -> None:
+    encoder = encoder_of("vgg19", "max")
+    model = build_feature_graph(encoder, CONTENT, STYLE)
+    image = photo(50, 67)
+    values = oracle_of(encoder).forward(image[0])
+    runner = session(model)
+    names = [output.name for output in runner.get_outputs()]
+    found = dict(zip(names, runner.run(None, {"image": image}), strict=True))
+    assert sorted(names) == sorted(["features.relu4_2", *(f"gram.{name}" for name in STYLE)])
+    np.testing.assert_allclose(found["features.relu4_2"][0], values["relu4_2"], atol=0.02)
+    for name in STYLE:
+        expected = gram(values[name])
+        np.testing.assert_allclose(found[f"gram.{name}"], expected, atol=1e-5 * expected.max())
+
+
+@pytest.mark.parametrize("size", [None, (32, 48)])
+@pytest.mark.parametrize("name", ["vgg19", "nin"])
+def test_graphs_are_standard_onnx_and_document_themselves(
+    name: str, size: tuple[int, int] | None
+) -> None:
+    encoder = encoder_of(name, "max")
+    content, style = layers_of(encoder)
+    for model in (
+        build_feature_graph(encoder, content, style, size=size),
+        build_gradient_graph(encoder, content, style, size=size),
+    ):
+        onnx.checker.check_model(model, full_check=True)
+        onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+        assert {node.domain for node in model.graph.node} == {""}
+        assert [entry.domain for entry in model.opset_import] == [""]
+        assert 17 <= model.opset_import[0].version <= 21
+        metadata = {entry.key: entry.value for entry in model.metadata_props}
+        assert metadata["impasto.contract"] == "1"
+        assert metadata["impasto.encoder"] == name
+        assert metadata["impasto.gram"] == "F F^T / (C h w)"
+
+
+def test_the_gradient_graph_has_the_contract_s_inputs_and_outputs() -> None:
+    model = build_gradient_graph(encoder_of("vgg19", "max"), CONTENT, STYLE)
+    inputs = {value.name for value in model.graph.input}
+    outputs = {value.name for value in model.graph.output}
+    assert inputs == {
+        "image",
+        "content.relu4_2",
+        "content_weight.relu4_2",
+        "tv_weight",
+        *(f"style.{name}" for name in STYLE),
+        *(f"style_weight.{name}" for name in STYLE),
+    }
+    assert outputs == {
+        "loss",
+        "gradient",
+        "tv_loss",
+        "content_loss.relu4_2",
+        *(f"style_loss.{name}" for name in STYLE),
+    }
+    (image,) = (value for value in model.graph.input if value.name == "image")
+    dims = [d.dim_param or d.dim_value for d in image.type.tensor_type.shape.dim]
+    assert dims == [1, 3, "height", "width"]
+
+
+def test_a_gradient_graph_may_have_only_one_kind_of_loss() -> None:
+    encoder = encoder_of("vgg19", "max")
+    for content, style in ((CONTENT, ()), ((), STYLE[:2])):
+        model = build_gradient_graph(encoder, content, style, size=(32, 32))
+        image = noise(32, 32)
+        feeds: Arrays = {"image": image}
+        for value in model.graph.input:
+            shape = [d.dim_value for d in value.type.tensor_type.shape.dim]
+            feeds.setdefault(value.name, np.ones(shape, np.float32))
+        loss, gradient = session(model).run(["loss", "gradient"], feeds)
+        assert np.isfinite(loss)
+        assert np.abs(gradient).max() > 0
+
+
+def test_an_unknown_layer_is_refused() -> None:
+    with pytest.raises(ValueError, match="no layer relu9_9"):
+        build_feature_graph(encoder_of("vgg19", "max"), ["relu9_9"])
