@@ -1,0 +1,82 @@
+# Two commands for a fresh machine with Python, pip and a package registry:
+#   make demo    paints a photograph; the last line of standard output is the new file's path
+#   make test    runs the whole test suite
+# Everything is installed as a real wheel, because an editable install would hide the mapped
+# packages from mypy and would not test what ships.
+
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: help demo test check format clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO_PHOTO := examples/pagoda.jpg
+DEMO_PAINTING := examples/village_street.jpg
+DEMO_OPTIONS :=
+PYTEST_OPTIONS :=
+
+# The folders are listed with the files: their times change when a file is added or removed.
+SOURCES := pyproject.toml README.md LICENSE $(shell find src engine export models \
+	\( -name __pycache__ -o -name '*.egg-info' \) -prune -o -print)
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_NO_INPUT := 1
+# Another environment's packages must not leak in.
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/installed ## Install, then paint a bundled photograph to a new PNG
+	@output=demo.png; number=2; \
+	while [ -e "$$output" ]; do output="demo-$$number.png"; number=$$((number + 1)); done; \
+	$(BIN)/impasto paint $(DEMO_PHOTO) $(DEMO_PAINTING) $(DEMO_OPTIONS) -o "$$output" </dev/null
+
+test: $(VENV)/installed-dev ## Install with the development extras, then run the test suite
+	@$(BIN)/pytest $(PYTEST_OPTIONS) </dev/null
+
+check: $(VENV)/installed-dev ## Lint, format and type checks, the types on the installed package
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy -p impasto
+	@$(BIN)/mypy $(shell find tests scripts examples -name '*.py')
+
+format: $(VENV)/installed-dev ## Format the code and fix what the linter can fix
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+clean: ## Remove the virtual environment, build folders and caches
+	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find src engine export models tests scripts -name __pycache__ -prune -exec rm -rf {} +
+
+# Left-overs in build/ would go into the wheel, also of modules that were deleted since.
+define install
+	@echo "Installing $(1) into $(VENV) (a few minutes the first time)" >&2
+	@rm -rf build
+	@$(BIN)/python -m pip install --quiet --progress-bar off '$(1)' >&2
+	@rm -rf build
+endef
+
+$(VENV)/installed: $(SOURCES) | $(BIN)/python
+	$(call install,.)
+	@touch $@
+
+$(VENV)/installed-dev: $(SOURCES) | $(BIN)/python
+	$(call install,.[dev])
+	@touch $(VENV)/installed $@
+
+$(BIN)/python:
+	@for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11 python; do \
+		if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+			echo "Creating $(VENV) with $$python" >&2; \
+			rm -rf $(VENV) && "$$python" -m venv $(VENV) >&2 && exit 0; \
+			echo "$$python could not create $(VENV): see above. Debian and Ubuntu keep" \
+				"that part of Python in the package python3-venv." >&2; \
+			rm -rf $(VENV); exit 1; \
+		fi; \
+	done; \
+	echo "Impasto needs Python 3.11 or newer, and found none under the names python3," \
+		"python3.11 to python3.14 and python. Name yours: make PYTHON=/path/to/python" >&2; \
+	exit 1
