@@ -38,10 +38,12 @@ test: $(VENV)/installed-dev ## Install with the development extras, then run the
 	@$(BIN)/pytest $(PYTEST_OPTIONS) </dev/null
 
 check: $(VENV)/installed-dev ## Lint, format and type checks, the types on the installed package
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy -p impasto
-	@$(BIN)/mypy $(shell find tests scripts examples -name '*.py')
+	@failed=; \
+	$(BIN)/ruff check . || failed=1; \
+	$(BIN)/ruff format --check . || failed=1; \
+	$(BIN)/mypy -p impasto || failed=1; \
+	$(BIN)/mypy tests scripts || failed=1; \
+	test -z "$$failed"
 
 format: $(VENV)/installed-dev ## Format the code and fix what the linter can fix
 	@$(BIN)/ruff check --fix .
@@ -54,9 +56,9 @@ clean: ## Remove the virtual environment, build folders and caches
 # Left-overs in build/ would go into the wheel, also of modules that were deleted since.
 define install
 	@echo "Installing $(1) into $(VENV) (a few minutes the first time)" >&2
-	@rm -rf build
-	@$(BIN)/python -m pip install --quiet --progress-bar off '$(1)' >&2
-	@rm -rf build
+	@rm -rf build impasto.egg-info
+	@$(BIN)/python -m pip install -qq --progress-bar off '$(1)' >&2
+	@rm -rf build impasto.egg-info
 endef
 
 $(VENV)/installed: $(SOURCES) | $(BIN)/python
