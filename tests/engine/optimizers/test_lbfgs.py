@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import cast
+from typing import cast, get_args
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 from impasto.engine.optimizers import BestSoFar, Lbfgs, Step
-from impasto.engine.optimizers.lbfgs import EXPLOSION, SAFE_STEP
+from impasto.engine.optimizers.lbfgs import EXPLOSION, FirstStep
 from impasto.engine.result import FloatArray, Status
 
 Float64Array = npt.NDArray[np.float64]
@@ -139,18 +139,46 @@ def test_a_learning_rate_far_too_large_is_rescued() -> None:
     assert outcome.loss < valley(np.full(25, 3, np.float32))[0] / 2
 
 
-@pytest.mark.parametrize("scale", [1e-20, 1e-6, 1.0, 1e12])
-def test_any_scale_of_the_loss_ends_in_a_status_without_warnings(scale: float) -> None:
+@pytest.mark.parametrize("first_step", get_args(FirstStep))
+@pytest.mark.parametrize("scale", [1e-36, 1e-20, 1e-6, 1.0, 1e12, 1e30])
+def test_any_scale_of_the_loss_ends_in_a_status_without_warnings(
+    scale: float, first_step: FirstStep
+) -> None:
     def scaled(x: FloatArray) -> tuple[float, FloatArray]:
         loss, gradient = valley(x)
         return loss * scale, np.asarray(gradient * scale, np.float32)
 
     search = BestSoFar(scaled, np.full(25, 3, np.float32))
-    outcome = Lbfgs().minimize(search, iterations=40, on_step=lambda _: None)
+    optimizer = Lbfgs(first_step=first_step)
+    outcome = optimizer.minimize(search, iterations=40, on_step=lambda _: None)
     assert math.isfinite(outcome.loss)
     assert np.isfinite(outcome.x).all()
 
 
-def test_the_safe_first_step_changes_pixels_by_about_a_grey_level() -> None:
-    first, second = iterates_of(Lbfgs(first_step="safe"), np.full(25, 3, np.float32), 2)
-    assert np.abs(second - first).max() == pytest.approx(SAFE_STEP, rel=1e-4)
+def test_the_safe_first_step_goes_where_the_tangent_meets_three_quarters_of_the_loss() -> None:
+    x0 = np.full(25, 3, np.float32)
+    first, second = iterates_of(Lbfgs(first_step="safe"), x0, 2)
+    loss, gradient = valley(x0)
+    assert float(gradient @ (first - second)) == pytest.approx(loss / 4, rel=1e-3)
+
+
+def test_the_safe_first_step_stays_within_the_range_of_colours() -> None:
+    def plateau(x: FloatArray) -> tuple[float, FloatArray]:
+        return 1e6, np.linspace(-0.01, 0.02, x.size, dtype=np.float32)
+
+    points: list[FloatArray] = []
+    search = BestSoFar(plateau, np.full(25, 100, np.float32))
+    Lbfgs(first_step="safe").minimize(
+        search, iterations=2, on_step=lambda step: points.append(step.x.copy())
+    )
+    assert np.abs(points[1] - points[0]).max() == pytest.approx(255, rel=1e-4)
+
+
+def test_the_safe_first_step_does_without_a_positive_loss() -> None:
+    def shifted(x: FloatArray) -> tuple[float, FloatArray]:
+        loss, gradient = valley(x)
+        return loss - 1e6, gradient
+
+    search = BestSoFar(shifted, np.full(25, 3, np.float32))
+    outcome = Lbfgs(first_step="safe").minimize(search, iterations=200, on_step=lambda _: None)
+    assert outcome.loss < -1e6 + 50
