@@ -129,7 +129,7 @@ def stylize(
         _check_sizes(network, inputs)
         initial = _initial_image(inputs, options, model.preprocessing)
     with clock("compile"):
-        chosen = verified(options, network, inputs.size, cache_directory() / "verdicts")
+        chosen = verified(options, network, inputs.size, cache_directory().parent / "verdicts")
     with clock("targets"):
         targets = _targets(chosen, network, inputs, options)
     with clock("compile"):

@@ -1,0 +1,49 @@
+"""Write a model's graphs to ONNX files that run without Impasto."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import onnx
+
+from impasto.engine.network import network_for
+from impasto.engine.options import Options
+from impasto.export.gradient import build_feature_graph, build_gradient_graph
+from impasto.models import load_model
+
+__all__ = ["GraphKind", "export_graph", "save_graph"]
+
+GraphKind = Literal["features", "gradient"]
+
+
+def export_graph(options: Options, kind: GraphKind) -> onnx.ModelProto:
+    """Return a portable graph of symbolic size, as docs/graph-contract.md describes it.
+
+    Parameters
+    ----------
+    options : Options
+        Of which `model`, `weights`, `pooling`, `pool_rounding`, `content_layers` and
+        `style_layers` count.
+    kind : {"features", "gradient"}
+        Feature maps of the content layers and Gram matrices of the style layers; or loss terms,
+        loss and the gradient with respect to the image.
+
+    Raises
+    ------
+    UsageError
+        If there is no such model or layer, or its weights are not there.
+    """
+    network = network_for(load_model(options.model, options.weights), options)
+    build = {"features": build_feature_graph, "gradient": build_gradient_graph}[kind]
+    return build(network.encoder, network.content_layers, network.style_layers)
+
+
+def save_graph(model: onnx.ModelProto, path: Path) -> None:
+    """Write `model` to `path`, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        onnx.save(model, temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

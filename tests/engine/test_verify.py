@@ -1,0 +1,157 @@
+"""First-use verification: right graphs pass, a planted wrong one is caught and replaced."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+
+from impasto.engine.backends import available_backends, open_backend
+from impasto.engine.backends.base import Backend, Precision
+from impasto.engine.compilation import candidates, verified
+from impasto.engine.network import Network, network_for
+from impasto.engine.options import Options
+from impasto.engine.verify import LIMITS, probe_image, probe_size, verify
+from impasto.export import lowerings
+from impasto.export.lowerings import LOWERINGS, Lowering
+from impasto.export.registry import PORTABLE, Cotangents, VjpContext
+from impasto.models import load_model
+
+SIZE = (64, 96)
+SMALL = Options(content_layers=("relu2_2",), style_layers=("relu1_1", "relu3_1"))
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    return network_for(load_model("vgg19"), SMALL)
+
+
+def passing_everything(ctx: VjpContext) -> Cotangents:
+    """ReLU without its mask: a plausible mistake, and a wrong gradient."""
+    return [ctx.op("Identity", ctx.cotangent)]
+
+
+def tied_cells_get_all(ctx: VjpContext) -> Cotangents:
+    """Max pooling that hands the full cotangent to every tied cell: wrong on flat areas only."""
+    twice = ctx.constant(np.array([1, 1, 2, 2], np.float32), "twice")
+
+    def up(value: str) -> str:
+        return ctx.op(
+            "Resize",
+            value,
+            "",
+            twice,
+            mode="nearest",
+            coordinate_transformation_mode="asymmetric",
+            nearest_mode="floor",
+        )
+
+    mask = ctx.op("Equal", ctx.inputs[0], up(ctx.outputs[0]))
+    return [ctx.op("Where", mask, up(ctx.cotangent), ctx.constant(0.0))]
+
+
+WRONG = {
+    "wrong-relu": PORTABLE.override(Relu=passing_everything),
+    "wrong-ties": PORTABLE.override(MaxPool=tied_cells_get_all),
+}
+
+
+@pytest.fixture
+def planted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    wrong = {name: Lowering(rules, lambda _graph: None) for name, rules in WRONG.items()}
+    monkeypatch.setattr(lowerings, "LOWERINGS", MappingProxyType({**LOWERINGS, **wrong}))
+    yield
+
+
+def native() -> list[tuple[str, Precision]]:
+    """Backends of this machine that may be asked for here, with their precisions."""
+    return [
+        (info.name, precision)
+        for info in available_backends()
+        if info.available
+        for precision in info.precisions
+    ]
+
+
+def test_every_backend_of_this_machine_passes(network: Network) -> None:
+    reference = open_backend("onnxruntime", "f32")
+    assert ("onnxruntime", "f32") in native()
+    for name, precision in native():
+        backend = open_backend(name, precision)  # type: ignore[arg-type]
+        verdict = verify(backend, reference, network, backend.lowering, SIZE, None)
+        assert verdict.passed, f"{name} {precision}: {verdict}"
+        assert verdict.cosine >= LIMITS[precision].cosine
+
+
+@pytest.mark.usefixtures("planted")
+@pytest.mark.parametrize("lowering", sorted(WRONG))
+def test_a_wrong_lowering_fails(network: Network, lowering: str) -> None:
+    backend = open_backend("onnxruntime", "f32")
+    verdict = verify(backend, backend, network, lowering, SIZE, None)
+    assert not verdict.passed
+
+
+@pytest.mark.usefixtures("planted")
+def test_a_wrong_lowering_is_replaced_loudly(
+    network: Network,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+) -> None:
+    options = dataclasses.replace(SMALL, backend="onnxruntime")
+    backend = open_backend("onnxruntime", "f32")
+    monkeypatch.setattr(type(backend), "lowering", property(lambda _self: "wrong-relu"))
+    with caplog.at_level(logging.WARNING):
+        chosen = verified(options, network, SIZE, tmp_path)
+    assert chosen.lowering == "portable"
+    assert "wrong gradient" in caplog.text
+    assert "falling back" in caplog.text
+
+
+def test_the_last_candidate_is_the_reference_itself() -> None:
+    for backend in ("auto", "onnxruntime"):
+        last = list(candidates(dataclasses.replace(SMALL, backend=backend)))[-1]  # type: ignore[arg-type]
+        assert (last.backend.name, last.lowering) == ("onnxruntime", "portable")
+
+
+def test_a_verdict_is_remembered_and_a_damaged_one_is_not_trusted(
+    network: Network, tmp_path: Path
+) -> None:
+    backend = open_backend("onnxruntime", "f32")
+    first = verify(backend, backend, network, "nchwc", SIZE, tmp_path)
+    (file,) = tmp_path.iterdir()
+    changed = {**json.loads(file.read_text()), "cosine": 0.5}
+    file.write_text(json.dumps(changed))
+    assert verify(backend, backend, network, "nchwc", SIZE, tmp_path).cosine == 0.5
+    file.write_text('{"cosine": 1')
+    assert verify(backend, backend, network, "nchwc", SIZE, tmp_path) == first
+
+
+def test_verdicts_differ_by_lowering_size_and_layers(network: Network, tmp_path: Path) -> None:
+    backend: Backend = open_backend("onnxruntime", "f32")
+    other = network_for(load_model("vgg19"), dataclasses.replace(SMALL, style_layers=("relu1_1",)))
+    verify(backend, backend, network, "nchwc", SIZE, tmp_path)
+    verify(backend, backend, network, "portable", SIZE, tmp_path)
+    verify(backend, backend, network, "nchwc", (65, 96), tmp_path)
+    verify(backend, backend, other, "nchwc", SIZE, tmp_path)
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_the_probe_meets_odd_sides_where_the_picture_does() -> None:
+    for height, width in ((512, 342), (97, 131), (64, 64)):
+        probe = probe_size((height, width))
+        assert (probe[0] - height) % 32 == (probe[1] - width) % 32 == 0
+        assert max(probe) < 96
+
+
+def test_the_probe_is_fixed_and_half_flat() -> None:
+    image = probe_image((64, 80))
+    np.testing.assert_array_equal(image, probe_image((64, 80)))
+    assert np.ptp(image[..., 40:]) == 0
+    assert image[..., :40].std() > 10
