@@ -19,7 +19,13 @@ from PIL import Image, ImageCms, PngImagePlugin
 
 from impasto.errors import ImpastoError, OutputPathError
 
-__all__ = ["OUTPUT_SUFFIXES", "ByteArray", "check_output_path", "save_image"]
+__all__ = [
+    "OUTPUT_SUFFIXES",
+    "ByteArray",
+    "check_output_file",
+    "check_output_path",
+    "save_image",
+]
 
 ByteArray = npt.NDArray[np.uint8]
 Metadata = Mapping[str, str]
@@ -114,8 +120,20 @@ def check_output_path(
             f"Output {path}: {suffix} files are at most {_LONGEST_SIDE[suffix]} pixels long, and "
             f"{longest_side} were asked for. Use .png or .tif."
         )
+    check_output_file(path, overwrite, inputs)
+
+
+def check_output_file(path: str | Path, overwrite: bool, inputs: Iterable[str | Path] = ()) -> None:
+    """Refuse an output path, of a file of any kind, that could not or should not be written.
+
+    The parameters are those of :func:`check_output_path`.
+
+    Raises
+    ------
+    OutputPathError
+    """
     try:
-        _check_place(path, overwrite, inputs)
+        _check_place(Path(path), overwrite, inputs)
     except (OSError, ValueError) as error:
         raise OutputPathError(f"Output {path} cannot be written: {_why(error)}.") from None
 

@@ -1,0 +1,142 @@
+"""Options as command-line flags: made from `Options`, and turned back into `Options`.
+
+Every flag is read as text and defaults to ``None``: so a preset can tell what was given, and a
+wrong value is refused in the words of the options themselves.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import Field, dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_origin, get_type_hints
+
+import typer
+
+from impasto.engine.options import Options, flags, preset_options
+from impasto.errors import OptionError
+
+__all__ = ["default_text", "options_from", "with_option_flags"]
+
+Command = TypeVar("Command", bound=Callable[..., None])
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """How a type of option is written on the command line."""
+
+    metavar: str
+    takes: str
+    parse: Callable[[str], Any]
+
+
+def _texts(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",")) if text.strip() else ()
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    return tuple(float(part) for part in _texts(text))
+
+
+_KINDS: Mapping[Any, _Kind] = {
+    int: _Kind("N", "a whole number", int),
+    float: _Kind("X", "a number", float),
+    str: _Kind("NAME", "a name", str),
+    Path | None: _Kind("FILE", "a path", Path),
+    tuple[str, ...]: _Kind("NAME,...", "names separated by commas", _texts),
+    tuple[float, ...]: _Kind("X,...", "numbers separated by commas", _numbers),
+}
+
+
+def with_option_flags(names: Collection[str] | None = None) -> Callable[[Command], Command]:
+    """Give a command one flag for each option, in place of its ``**given``.
+
+    Parameters
+    ----------
+    names : collection of str, optional
+        The options to offer; by default, all.
+    """
+    chosen = [item for item in fields(Options) if names is None or item.name in names]
+
+    def decorate(command: Command) -> Command:
+        signature = inspect.signature(command, eval_str=True)
+        own = [
+            parameter.replace(kind=parameter.KEYWORD_ONLY)
+            for parameter in signature.parameters.values()
+            if parameter.kind is not parameter.VAR_KEYWORD
+        ]
+        parameters = [*own, *map(_parameter, chosen)]
+        # Typer reads both.
+        command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        command.__annotations__ = {each.name: each.annotation for each in parameters}
+        return command
+
+    return decorate
+
+
+def options_from(preset: str, given: Mapping[str, Any]) -> Options:
+    """Return the options of a preset with the flags that were given on top.
+
+    Parameters
+    ----------
+    preset : str
+        A name of :data:`~impasto.engine.options.PRESETS`.
+    given : mapping of str to (str, bool or None)
+        Flags' values by option name, as they were typed; ``None`` where none was.
+
+    Raises
+    ------
+    UnknownNameError
+        If a name is not one of its list.
+    OptionError
+        If a value is out of range or cannot be read.
+    """
+    typed = {name: value for name, value in given.items() if value is not None}
+    return preset_options(preset, {name: _parsed(name, value) for name, value in typed.items()})
+
+
+def default_text(value: Any) -> str:
+    """Return a default as it would be typed; an empty text if there is nothing to type."""
+    if value is None or isinstance(value, bool):
+        return ""
+    if isinstance(value, tuple):
+        return ",".join(map(default_text, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+_TYPES = get_type_hints(Options)
+
+
+def _kind(name: str) -> _Kind:
+    kind = _TYPES[name]
+    return _KINDS[str if get_origin(kind) is Literal else kind]
+
+
+def _parsed(name: str, value: str | bool) -> Any:
+    if isinstance(value, bool):
+        return value
+    kind = _kind(name)
+    try:
+        return kind.parse(value)
+    except ValueError:
+        raise OptionError(f"{flags(name)[0]} is {value!r}; it takes {kind.takes}.") from None
+
+
+def _parameter(item: Field[Any]) -> inspect.Parameter:
+    default = default_text(item.default)
+    is_flag = _TYPES[item.name] is bool
+    choices = "|".join(item.metadata["choices"])
+    flag = typer.Option(
+        *flags(item.name),
+        help=item.metadata["help"] + (f" [default: {default}]" if default else ""),
+        show_default=False,
+        metavar=None if is_flag else choices or _kind(item.name).metavar,
+        rich_help_panel=item.metadata["group"],
+    )
+    return inspect.Parameter(
+        item.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[bool | None if is_flag else str | None, flag],
+    )

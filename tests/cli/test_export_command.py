@@ -1,0 +1,61 @@
+"""`impasto export`: files that any ONNX program reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+
+Impasto = Callable[..., Any]
+SHALLOW = ("--content-layers", "relu2_1", "--style-layers", "relu1_1,relu2_1")
+
+
+def outputs(path: Path) -> set[str]:
+    model = onnx.load(path)
+    onnx.checker.check_model(model, full_check=True)
+    return {output.name for output in model.graph.output}
+
+
+def test_gradient_graph(impasto: Impasto, tmp_path: Path) -> None:
+    out = tmp_path / "gradient.onnx"
+    result = impasto("export", "vgg19", *SHALLOW, "-o", out)
+    assert (result.code, result.out, result.err) == (0, f"{out}\n", "")
+    assert outputs(out) == {
+        *("loss", "gradient", "tv_loss"),
+        *("content_loss.relu2_1", "style_loss.relu1_1", "style_loss.relu2_1"),
+    }
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_feature_graph(impasto: Impasto, tmp_path: Path) -> None:
+    out = tmp_path / "features.onnx"
+    assert impasto("export", "vgg19", *SHALLOW, "--kind", "features", "-o", out).code == 0
+    assert outputs(out) == {"features.relu2_1", "gram.relu1_1", "gram.relu2_1"}
+
+
+@pytest.mark.parametrize(("pooling", "op"), [("max", "MaxPool"), ("avg", "AveragePool")])
+def test_pooling(pooling: str, op: str, impasto: Impasto, tmp_path: Path) -> None:
+    out = tmp_path / "features.onnx"
+    job = ("export", "vgg19", *SHALLOW, "--kind", "features", "-o", out)
+    assert impasto(*job, "--pooling", pooling).code == 0
+    assert op in {node.op_type for node in onnx.load(out).graph.node}
+
+
+def test_overwrite(impasto: Impasto, tmp_path: Path) -> None:
+    out = tmp_path / "features.onnx"
+    out.write_text("old")
+    job = ("export", "vgg19", *SHALLOW, "--kind", "features", "-o", out)
+    assert impasto(*job).code == 2
+    assert out.read_text() == "old"
+    assert impasto(*job, "--overwrite").code == 0
+    assert outputs(out)
+
+
+def test_layers_of_nin_are_those_of_its_preset(impasto: Impasto, tmp_path: Path) -> None:
+    result = impasto("export", "nin", "-o", tmp_path / "nin.onnx")
+    # Its weights are not part of the package; its default layers are not what is refused.
+    assert result.code == 2
+    assert "impasto fetch nin" in result.err
