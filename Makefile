@@ -4,7 +4,6 @@
 # Everything is installed as a real wheel, because an editable install would hide the mapped
 # packages from mypy and would not test what ships.
 
-MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
