@@ -57,8 +57,8 @@ def png(width: int, height: int, depth: int, colour_type: int, rows: bytes) -> b
     return b"\x89PNG\r\n\x1a\n" + body
 
 
-def tiff_rgb16(pixels: npt.NDArray[np.uint16]) -> bytes:
-    """Write an uncompressed 16-bit RGB TIFF by the specification."""
+def tiff_rgb16(pixels: npt.NDArray[np.uint16], planar_entries: int = 1) -> bytes:
+    """Write an uncompressed 16-bit RGB TIFF by the specification, which has one planar entry."""
     height, width, _ = pixels.shape
     data = pixels.astype("<u2").tobytes()
     bits_at = 8 + len(data)
@@ -72,7 +72,7 @@ def tiff_rgb16(pixels: npt.NDArray[np.uint16]) -> bytes:
         (277, 3, 1, 3),
         (278, 4, 1, height),
         (279, 4, 1, len(data)),
-        (284, 3, 1, 1),
+        (284, 3, planar_entries, 1),
     ]
     directory = struct.pack("<H", len(entries))
     directory += b"".join(struct.pack("<HHII", *entry) for entry in entries) + bytes(4)
@@ -161,6 +161,13 @@ def test_16_bit_colour_keeps_its_tones(write: Write) -> None:
     for data in (png(32, 24, 16, 2, rows), tiff_rgb16(deep)):
         found = load_image(write(data))
         np.testing.assert_allclose(found, picture(), atol=1)
+
+
+def test_oddities_that_pillow_warns_of_are_no_reason_to_refuse_a_picture(write: Write) -> None:
+    data = tiff_rgb16(picture().astype(np.uint16) * np.uint16(257), planar_entries=2)
+    with pytest.warns(UserWarning, match="too many entries"):
+        Image.open(io.BytesIO(data))
+    np.testing.assert_array_equal(load_image(write(data)), picture())
 
 
 def test_16_bit_ppm_keeps_its_tones(write: Write) -> None:

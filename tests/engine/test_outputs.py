@@ -15,7 +15,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from impasto.engine.images import ByteArray, load_image
-from impasto.engine.outputs import OUTPUT_SUFFIXES, check_output_path, save_image
+from impasto.engine.outputs import OUTPUT_SUFFIXES, check_output_path, save_image, srgb_profile
 from impasto.errors import ImpastoError, OutputPathError
 
 LOSSLESS = tuple(suffix for suffix in OUTPUT_SUFFIXES if suffix not in (".jpg", ".jpeg"))
@@ -132,6 +132,10 @@ def test_the_same_picture_gives_the_same_bytes(tmp_path: Path, suffix: str) -> N
         save_image(picture(), tmp_path / (name + suffix), metadata={"Software": "Impasto"})
     one, two = (tmp_path / (name + suffix) for name in ("one", "two"))
     assert one.read_bytes() == two.read_bytes()
+
+
+def test_the_profile_does_not_depend_on_the_day() -> None:
+    assert srgb_profile()[24:36] == bytes([7, 208, 0, 1, 0, 1]) + bytes(6)  # 2000-01-01
 
 
 METADATA = {"Software": "Impasto 0.1", "Style": "Hokusai, 神奈川沖浪裏"}

@@ -78,3 +78,18 @@ def test_a_huge_gradient_neither_warns_nor_breaks() -> None:
     search = BestSoFar(steep, np.full(4, 128, np.float32))
     outcome = Adam().minimize(search, iterations=5, on_step=lambda _: None)
     assert np.isfinite(outcome.x).all()
+
+
+def test_a_restart_begins_with_fresh_moments_and_a_quarter_of_the_rate() -> None:
+    points: list[FloatArray] = []
+
+    def flaky(x: FloatArray) -> tuple[float, FloatArray]:
+        points.append(x.copy())
+        loss, gradient = bowl32(x)
+        return (math.nan if len(points) == 5 else loss), gradient
+
+    search = BestSoFar(flaky, np.full(40, 128, np.float32))
+    Adam().minimize(search, iterations=7, on_step=lambda _: None)
+    # The 6th evaluation is at the best iterate again; Adam's first step is the rate everywhere.
+    moved = np.abs(points[6] - points[5])
+    np.testing.assert_allclose(moved, 2.5, rtol=1e-3)

@@ -232,6 +232,22 @@ def test_one_evaluation_that_is_not_finite_is_survived(optimizer: Optimizer, bro
 
 
 @optimizers
+def test_a_recovery_does_not_add_iterations(optimizer: Optimizer) -> None:
+    calls = 0
+
+    def flaky(x: FloatArray) -> tuple[float, FloatArray]:
+        nonlocal calls
+        calls += 1
+        loss, gradient = quadratic(x)
+        return (math.nan if calls == 6 else loss), gradient
+
+    numbers: list[int] = []
+    outcome = run(optimizer, flaky, start(), 10, lambda step: numbers.append(step.iteration))
+    assert numbers == list(range(1, 11))
+    assert outcome.iterations == 10
+
+
+@optimizers
 def test_a_function_that_breaks_for_good_ends_as_diverged_with_the_best(
     optimizer: Optimizer,
 ) -> None:
@@ -264,6 +280,18 @@ def test_steps_report_finite_losses_only(optimizer: Optimizer) -> None:
     run(optimizer, flaky, start(), 30, lambda step: steps.append(step.loss))
     assert steps
     assert all(math.isfinite(loss) for loss in steps)
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
+def test_an_evaluation_with_a_broken_gradient_is_never_the_best(broken: float) -> None:
+    def half_broken(x: FloatArray) -> tuple[float, FloatArray]:
+        gradient = np.zeros_like(x)
+        gradient[..., -1] = broken
+        return 1.0, gradient
+
+    search = BestSoFar(half_broken, start())
+    assert search.evaluate(start())[0] == math.inf
+    assert search.loss == math.inf
 
 
 def test_what_belongs_to_the_best_evaluation_can_be_kept() -> None:

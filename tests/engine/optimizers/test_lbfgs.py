@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import cast, get_args
 
 import numpy as np
@@ -14,6 +15,7 @@ from impasto.engine.optimizers.lbfgs import EXPLOSION, FirstStep
 from impasto.engine.result import FloatArray, Status
 
 Float64Array = npt.NDArray[np.float64]
+Function = Callable[[FloatArray], tuple[float, FloatArray]]
 
 
 def valley(x: FloatArray) -> tuple[float, FloatArray]:
@@ -24,22 +26,30 @@ def valley(x: FloatArray) -> tuple[float, FloatArray]:
     return float(value), stiffness * away + away**3
 
 
-def gradient64(x: Float64Array) -> Float64Array:
-    # The types say float32; the computation follows the type of its argument.
-    return cast(Float64Array, valley(cast(FloatArray, x))[1])
+def hills(x: FloatArray) -> tuple[float, FloatArray]:
+    """A function with hills, across which y·s is negative."""
+    value = np.sum(x**4 / 4 - 2 * x**2 + np.cos(3 * x))
+    return float(value), x**3 - 4 * x - 3 * np.sin(3 * x)
 
 
-def textbook(x: Float64Array, evaluations: int, history: int, rate: float) -> list[Float64Array]:
-    """Iterates of torch/optim's lbfgs, by its definition: the inverse Hessian as a matrix.
+def textbook(
+    function: Function, x: Float64Array, evaluations: int, history: int, rate: float
+) -> tuple[list[Float64Array], list[bool]]:
+    """Return the iterates of torch/optim's lbfgs by definition, and which pairs were kept.
 
-    H is rebuilt from scratch with the BFGS update (Nocedal and Wright 2006, equation 6.17), which
-    the two-loop recursion must equal.
+    The inverse Hessian is a matrix, rebuilt at every step with the BFGS update (Nocedal and Wright
+    2006, equation 6.17), which the two-loop recursion must equal.
     """
-    iterates, gradients = [x], [gradient64(x)]
+
+    def gradient(x: Float64Array) -> Float64Array:
+        # The types say float32; the computation follows the type of its argument.
+        return cast(Float64Array, function(cast(FloatArray, x))[1])
+
+    iterates, kept = [x], []
     pairs: list[tuple[Float64Array, Float64Array]] = []
     one = np.eye(x.size)
+    g = gradient(x)
     for k in range(evaluations - 1):
-        g = gradients[-1]
         inverse = one
         if pairs:
             s, y = pairs[-1]
@@ -51,18 +61,19 @@ def textbook(x: Float64Array, evaluations: int, history: int, rate: float) -> li
         t = rate * min(1.0, 1.0 / float(np.abs(g).sum())) if k == 0 else rate
         step = -t * (inverse @ g)
         iterates.append(iterates[-1] + step)
-        gradients.append(gradient64(iterates[-1]))
-        change = gradients[-1] - g
-        if change @ step > 1e-10:
+        change = gradient(iterates[-1]) - g
+        g = g + change
+        kept.append(bool(change @ step > 1e-10))
+        if kept[-1]:
             pairs = [*pairs, (step, change)][-history:]
-    return iterates
+    return iterates, kept
 
 
 def iterates_of(
-    optimizer: Lbfgs, x0: npt.NDArray[np.floating], iterations: int
+    optimizer: Lbfgs, function: Function, x0: FloatArray | Float64Array, iterations: int
 ) -> list[FloatArray]:
     found: list[FloatArray] = []
-    search = BestSoFar(valley, cast(FloatArray, x0))
+    search = BestSoFar(function, cast(FloatArray, x0))
     optimizer.minimize(search, iterations=iterations, on_step=lambda s: found.append(s.x.copy()))
     return found
 
@@ -71,9 +82,9 @@ def iterates_of(
 @pytest.mark.parametrize("rate", [1.0, 0.5])
 def test_iterates_are_those_of_the_definition(history: int, rate: float) -> None:
     x0 = np.random.default_rng(3).normal(0, 3, 25)
-    expected = textbook(x0, 50, history, rate)
+    expected, _ = textbook(valley, x0, 50, history, rate)
     # In float64, so that 50 steps without a line search agree to many digits.
-    found = iterates_of(Lbfgs(history, rate), x0, 50)
+    found = iterates_of(Lbfgs(history, rate), valley, x0, 50)
     assert len(found) == len(expected) == 50
     for k, (one, other) in enumerate(zip(found, expected, strict=True)):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6, err_msg=f"iterate {k}")
@@ -81,21 +92,19 @@ def test_iterates_are_those_of_the_definition(history: int, rate: float) -> None
 
 def test_float32_follows_float64() -> None:
     x0 = np.random.default_rng(3).normal(0, 3, 25)
-    expected = textbook(x0, 12, 8, 1.0)
-    found = iterates_of(Lbfgs(8), x0.astype(np.float32), 12)
+    expected, _ = textbook(valley, x0, 12, 8, 1.0)
+    found = iterates_of(Lbfgs(8), valley, x0.astype(np.float32), 12)
     assert found[0].dtype == np.float32
     np.testing.assert_allclose(found[-1], expected[-1], rtol=0.02, atol=0.02)
 
 
 def test_a_refused_pair_costs_no_old_one() -> None:
-    # Concave around 0 and convex outside: walking over the hill gives pairs with y·s < 0.
-    def hill(x: FloatArray) -> tuple[float, FloatArray]:
-        value = np.sum(x.astype(np.float64) ** 4 - 8 * x.astype(np.float64) ** 2)
-        return float(value), 4 * x**3 - 16 * x
-
-    search = BestSoFar(hill, np.linspace(0.1, 0.4, 6, dtype=np.float32))
-    outcome = Lbfgs(2).minimize(search, iterations=80, on_step=lambda _: None)
-    np.testing.assert_allclose(np.abs(outcome.x), 2, atol=1e-2)
+    x0 = np.random.default_rng(3).normal(0, 1.5, 12)
+    expected, kept = textbook(hills, x0, 14, history=2, rate=1.0)
+    assert kept.index(False) > 2  # the history is full by then
+    assert kept[-1]
+    found = iterates_of(Lbfgs(2), hills, x0, 14)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 def test_one_evaluation_an_iteration() -> None:
@@ -157,7 +166,7 @@ def test_any_scale_of_the_loss_ends_in_a_status_without_warnings(
 
 def test_the_safe_first_step_goes_where_the_tangent_meets_three_quarters_of_the_loss() -> None:
     x0 = np.full(25, 3, np.float32)
-    first, second = iterates_of(Lbfgs(first_step="safe"), x0, 2)
+    first, second = iterates_of(Lbfgs(first_step="safe"), valley, x0, 2)
     loss, gradient = valley(x0)
     assert float(gradient @ (first - second)) == pytest.approx(loss / 4, rel=1e-3)
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 from scipy.optimize import OptimizeResult, minimize
 
 from impasto.engine.optimizers import BestSoFar, Lbfgsb, Step
 from impasto.engine.result import FloatArray, Status
+
+Function = Callable[[FloatArray], tuple[float, FloatArray]]
 
 
 def valley(x: FloatArray) -> tuple[float, FloatArray]:
@@ -17,17 +21,17 @@ def valley(x: FloatArray) -> tuple[float, FloatArray]:
     return float(np.sum(stiffness * x**4) / 4), stiffness * x**3
 
 
-def by_scipy_alone(**options: float) -> OptimizeResult:
-    def valley64(x: Any) -> Any:
-        loss, gradient = valley(x.astype(np.float32))
+def by_scipy_alone(function: Function, **options: float) -> OptimizeResult:
+    def function64(x: Any) -> Any:
+        loss, gradient = function(x.astype(np.float32))
         return loss, gradient.astype(np.float64)
 
     known: Any = options
-    return minimize(valley64, np.full(20, 3.0), jac=True, method="L-BFGS-B", options=known)
+    return minimize(function64, np.full(20, 3.0), jac=True, method="L-BFGS-B", options=known)
 
 
 def test_iterates_are_scipys_own() -> None:
-    expected = by_scipy_alone(maxcor=6, maxiter=25, ftol=0, gtol=0)
+    expected = by_scipy_alone(valley, maxcor=6, maxiter=25, ftol=0, gtol=0)
     search = BestSoFar(valley, np.full(20, 3, np.float32))
     outcome = Lbfgsb(history=6).minimize(search, iterations=25, on_step=lambda _: None)
     np.testing.assert_array_equal(outcome.x, expected.x.astype(np.float32))
@@ -49,12 +53,19 @@ def test_every_evaluation_is_made_and_counted_once() -> None:
     assert len(points) > 15
 
 
-def test_small_reductions_do_not_end_the_run() -> None:
-    stopped = by_scipy_alone(maxcor=20, maxiter=60)  # with SciPy's own ftol and gtol
-    assert stopped.nit < 60
-    search = BestSoFar(valley, np.full(20, 3, np.float32))
-    outcome = Lbfgsb(history=20).minimize(search, iterations=60, on_step=lambda _: None)
-    assert outcome.iterations > stopped.nit
+def raised(x: FloatArray) -> tuple[float, FloatArray]:
+    loss, gradient = valley(x)
+    return loss + 1e6, gradient
+
+
+@pytest.mark.parametrize("function", [valley, raised])
+def test_neither_a_small_gradient_nor_a_small_reduction_ends_the_run(function: Function) -> None:
+    stopped = by_scipy_alone(function, maxcor=20, maxiter=60)  # with SciPy's own ftol and gtol
+    further = stopped.nit + 3
+    expected = by_scipy_alone(function, maxcor=20, maxiter=further, ftol=0, gtol=0)
+    search = BestSoFar(function, np.full(20, 3, np.float32))
+    outcome = Lbfgsb(history=20).minimize(search, iterations=further, on_step=lambda _: None)
+    assert (outcome.loss, outcome.evaluations) == (expected.fun, expected.nfev)
     assert outcome.loss < stopped.fun
 
 
