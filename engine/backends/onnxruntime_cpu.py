@@ -1,0 +1,123 @@
+"""ONNX Runtime on the CPU, in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import onnx
+import onnxruntime as ort
+
+from impasto.engine.backends.base import FloatArray, Precision
+from impasto.engine.backends.buffers import Inputs, output_arrays
+from impasto.engine.machine import available_cores
+from impasto.errors import BackendError
+
+__all__ = ["OnnxRuntimeCpu", "OnnxRuntimeGraph", "session_options"]
+
+# The arena would otherwise double itself whenever it grows.
+_PROVIDER = ("CPUExecutionProvider", {"arena_extend_strategy": "kSameAsRequested"})
+
+
+class OnnxRuntimeCpu:
+    """ONNX Runtime's CPU provider.
+
+    Parameters
+    ----------
+    threads : int
+        Threads of an operator; 0 is one per available core.
+    """
+
+    name = "onnxruntime"
+    precision: Precision = "f32"
+    lowering = "nchwc"
+
+    def __init__(self, threads: int = 0) -> None:
+        self.threads = threads or available_cores()
+
+    @property
+    def fingerprint(self) -> str:
+        """Runtime, version, device and precision."""
+        return f"onnxruntime {ort.__version__} cpu f32"
+
+    def compile(
+        self, model: onnx.ModelProto, outputs: Sequence[str] | None = None
+    ) -> OnnxRuntimeGraph:
+        """Compile `model`; see `Backend.compile`."""
+        return OnnxRuntimeGraph(
+            open_session(model, session_options(self.threads), [_PROVIDER]), outputs
+        )
+
+
+def session_options(threads: int) -> ort.SessionOptions:
+    """Return options for graphs that run many times in one thread of ours."""
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    # Denormals slow AVX code down a hundredfold, and no pixel depends on one.
+    options.add_session_config_entry("session.set_denormal_as_zero", "1")
+    return options
+
+
+def open_session(
+    model: onnx.ModelProto, options: ort.SessionOptions, providers: Sequence[Any]
+) -> ort.InferenceSession:
+    """Open a session, with the runtime's own errors turned into ours."""
+    try:
+        return ort.InferenceSession(model.SerializeToString(), options, providers=list(providers))
+    except Exception as error:  # its exception types share no base but Exception
+        raise BackendError(
+            f"ONNX Runtime cannot compile the graph: {_first_line(error)}"
+        ) from error
+
+
+class OnnxRuntimeGraph:
+    """A session with its inputs and outputs in NumPy arrays it reads and writes directly."""
+
+    def __init__(self, session: ort.InferenceSession, outputs: Sequence[str] | None) -> None:
+        self._session = session
+        self._inputs = Inputs([value.name for value in session.get_inputs()])
+        self._outputs = tuple(outputs or (value.name for value in session.get_outputs()))
+        self._arrays: dict[str, FloatArray] = {}
+        self._shapes: dict[str, tuple[int, ...]] = {}
+
+    def bind(self, values: Mapping[str, FloatArray]) -> None:
+        """Set inputs that stay; see `CompiledGraph.bind`."""
+        self._inputs.bind(values)
+
+    def run(self, values: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+        """Run on the bound inputs and `values`; see `CompiledGraph.run`."""
+        self._inputs.checked(values)
+        self._inputs.require_all(values)
+        feeds = {**self._inputs.bound, **values}
+        shapes = {name: value.shape for name, value in feeds.items()}
+        try:
+            if shapes != self._shapes:
+                return self._first_run(feeds, shapes)
+            binding = self._session.io_binding()
+            for name, value in feeds.items():
+                binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(value))
+            for name, array in self._arrays.items():
+                binding.bind_ortvalue_output(name, ort.OrtValue.ortvalue_from_numpy(array))
+            self._session.run_with_iobinding(binding)
+        except Exception as error:
+            raise BackendError(
+                f"ONNX Runtime cannot run the graph: {_first_line(error)}"
+            ) from error
+        return dict(self._arrays)
+
+    def _first_run(
+        self, feeds: dict[str, FloatArray], shapes: dict[str, tuple[int, ...]]
+    ) -> dict[str, FloatArray]:
+        """Run with outputs the runtime allocates, and keep arrays of their shapes for later."""
+        found = dict(zip(self._outputs, self._session.run(list(self._outputs), feeds), strict=True))
+        self._arrays = output_arrays({name: value.shape for name, value in found.items()})
+        self._shapes = shapes
+        return found
+
+
+def _failure(verb: str, error: Exception) -> BackendError:
+    said = str(error).strip().splitlines() or [type(error).__name__]
+    return BackendError(f"ONNX Runtime cannot {verb} the graph: {said[0]}")
