@@ -32,12 +32,32 @@ def test_signal_saves_the_picture(
     process.send_signal(number)
     printed, messages = process.communicate()
     assert process.returncode == 128 + number
-    assert Image.open(out).size == (48, 36)
+    with Image.open(out) as image:
+        assert image.size == (48, 36)
     report = json.loads(printed)
     assert report["status"] == "cancelled"
     assert 1 <= report["iterations"] < 1_000_000
     assert "impasto: stopping after this step" in messages
     assert "Traceback" not in messages
+
+
+def test_a_signal_during_preparation_saves_nothing(
+    impasto: Callable[..., Any],
+    pictures: Path,
+    quick: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def press_ctrl_c(*_: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("impasto.engine.stylize.load_model", press_ctrl_c)
+    out = pictures / "out.png"
+    result = impasto("paint", pictures / "photo.png", pictures / "painting.png", "-o", out, *quick)
+    assert (result.code, result.out) == (130, "")
+    assert result.messages == [
+        "impasto: interrupted before the first step was done; nothing was saved."
+    ]
+    assert not out.exists()
 
 
 def test_before_the_first_step_a_signal_stops_at_once() -> None:

@@ -13,6 +13,7 @@ import typer
 
 from impasto import __version__
 from impasto.cli.messages import Debug, say
+from impasto.errors import BackendUnavailableError
 
 __all__ = ["doctor", "installed_runtimes", "runtime_conflict"]
 
@@ -57,8 +58,8 @@ def runtime_conflict(installed: Collection[str]) -> str | None:
 
 def _facts() -> dict[str, Any]:
     """Return all findings as plain JSON values."""
+    from impasto.engine import machine
     from impasto.engine.backends import available_backends
-    from impasto.engine.machine import processor_name
     from impasto.models.weights.cache import cache_directory
 
     installed = installed_runtimes()
@@ -67,20 +68,57 @@ def _facts() -> dict[str, Any]:
         "impasto": __version__,
         "python": platform.python_version(),
         "system": platform.platform(),
-        "processor": processor_name(),
+        "processor": machine.processor_name(),
+        "threads": machine.available_cores(),
+        "memory": {
+            "total_bytes": machine.total_memory(),
+            "available_bytes": machine.available_memory(),
+        },
         "cache": str(cache_directory()),
         "installed": installed,
         "backends": [asdict(backend) for backend in available_backends()],
+        "auto": _automatic_choice(),
         "problems": [conflict] if conflict else [],
     }
 
 
+def _automatic_choice() -> dict[str, Any]:
+    from impasto.engine.backends import choose
+
+    try:
+        backend, precision, reason = choose()
+    except BackendUnavailableError as error:
+        return {"backend": None, "precision": None, "reason": str(error)}
+    return {"backend": backend, "precision": precision, "reason": reason}
+
+
 def _page(facts: dict[str, Any]) -> str:
-    """Return the findings as lines for a person."""
-    lines = [
-        ("Impasto", f"{facts['impasto']}, Python {facts['python']}, {facts['system']}"),
-        ("Processor", facts["processor"]),
-        ("Cache", facts["cache"]),
-        *((each["name"], each["detail"]) for each in facts["backends"]),
-    ]
-    return "\n".join(f"{name:<12} {text}" for name, text in lines)
+    """Return the findings as text for a person."""
+    memory, auto = facts["memory"], facts["auto"]
+    choice = f"{auto['backend']} in {auto['precision']}" if auto["backend"] else "nothing"
+    return "\n".join(
+        (
+            f"Impasto    {facts['impasto']}, Python {facts['python']}, {facts['system']}",
+            f"Processor  {facts['processor']}; {facts['threads']} threads",
+            f"Memory     {_gigabytes(memory['available_bytes'])} available of "
+            f"{_gigabytes(memory['total_bytes'])}, within the container's limits",
+            f"Weights    {facts['cache']}",
+            "",
+            "Backends",
+            *map(_backend_line, facts["backends"]),
+            "",
+            f"--backend auto chooses {choice}: {auto['reason'].rstrip('.')}.",
+        )
+    )
+
+
+def _backend_line(backend: dict[str, Any]) -> str:
+    if backend["available"]:
+        state = f"{backend['version']}, {', '.join(backend['precisions'])}: {backend['detail']}"
+    else:
+        state = f"not available. {backend['detail']}"
+    return f"  {backend['name']:<12} {state}"
+
+
+def _gigabytes(count: int | None) -> str:
+    return "an unknown amount" if count is None else f"{count / 1e9:.1f} GB"
