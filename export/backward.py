@@ -15,10 +15,10 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import onnx
-from impasto.export.graph import GraphBuilder
-from impasto.export.registry import PORTABLE, Rules, VjpContext
 
 from impasto.errors import DifferentiationError
+from impasto.export.graph import GraphBuilder
+from impasto.export.registry import PORTABLE, Rules, VjpContext
 
 __all__ = ["append_gradient"]
 
@@ -64,7 +64,8 @@ def append_gradient(
     for node in reversed(forward):
         cotangents = [_accumulate(graph, contributions, value) for value in node.output]
         wanted = [value in dependent for value in node.input]
-        if all(c is None for c in cotangents) or not any(wanted) or rules.stops_at(node.op_type):
+        reached = any(c is not None for c in cotangents)
+        if not reached or rules.stops_at(node.op_type) or not dependent.intersection(_reads(node)):
             continue
         rule = rules.rule(node.op_type)
         if rule is None:
@@ -93,9 +94,21 @@ def append_gradient(
 def _dependents(nodes: Iterable[onnx.NodeProto], wrt: Iterable[str], rules: Rules) -> set[str]:
     dependent = set(wrt)
     for node in nodes:
-        if not rules.stops_at(node.op_type) and dependent.intersection(node.input):
-            dependent.update(node.output)
+        if not rules.stops_at(node.op_type) and dependent.intersection(_reads(node)):
+            dependent.update(filter(None, node.output))  # "" is an output left out
     return dependent
+
+
+def _reads(node: onnx.NodeProto) -> set[str]:
+    """Return what a node reads, including what its subgraphs (If, Loop, Scan) capture.
+
+    Without those, a value used only inside a subgraph would silently get no gradient.
+    """
+    names = set(node.input)
+    for attribute in node.attribute:
+        for subgraph in (attribute.g, *attribute.graphs):
+            names.update(*(_reads(inner) for inner in subgraph.node))
+    return names
 
 
 def _accumulate(graph: GraphBuilder, contributions: dict[str, list[str]], value: str) -> str | None:
@@ -126,7 +139,7 @@ def _path(nodes: Sequence[onnx.NodeProto], wrt: Sequence[str], end: onnx.NodePro
     came_from: dict[str, str] = {}
     reached = set(wrt)
     for node in nodes:
-        source = next((value for value in node.input if value in reached), None)
+        source = next((value for value in sorted(_reads(node)) if value in reached), None)
         if source is not None:
             for value in node.output:
                 came_from[value] = source

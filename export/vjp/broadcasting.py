@@ -29,20 +29,28 @@ def unbroadcast(ctx: VjpContext, cotangent: str, operand: int) -> str:
         If the rank of an operand or of the output is unknown.
     """
     value = ctx.inputs[operand]
-    shape, output = known_shape(ctx, value), known_shape(ctx, ctx.outputs[0])
     others = [
         known_shape(ctx, name)
         for index, name in enumerate(ctx.inputs)
         if index != operand and name and name != value
     ]
-    summed = sum_repeats(ctx, cotangent, shape, output)
-    if _certain(shape, output, others):
-        return summed
-    return ctx.op("Reshape", summed, ctx.size(value), name="of_operand_shape")
+    shape, output = known_shape(ctx, value), known_shape(ctx, ctx.outputs[0])
+    return sum_repeats(ctx, cotangent, value, shape, output, others)
 
 
-def sum_repeats(ctx: VjpContext, cotangent: str, shape: Shape, output: Shape) -> str:
-    """Sum a cotangent that begins with the axes `output` over those along which `shape` repeats."""
+def sum_repeats(
+    ctx: VjpContext,
+    cotangent: str,
+    operand: str,
+    shape: Shape,
+    output: Shape,
+    others: Sequence[Shape],
+) -> str:
+    """Sum a cotangent over the axes along which an operand was repeated.
+
+    `shape`, `output` and `others` are the dimensions that broadcast: of the operand, of the result
+    and of the other operands. The cotangent begins with those of the result.
+    """
     leading = len(output) - len(shape)
     repeated = [axis for axis, dim in enumerate(shape, leading) if dim == 1 != output[axis]]
     if repeated:
@@ -51,7 +59,9 @@ def sum_repeats(ctx: VjpContext, cotangent: str, shape: Shape, output: Shape) ->
     if leading:
         axes = ctx.constant(list(range(leading)), "axes")
         cotangent = ctx.op("ReduceSum", cotangent, axes, keepdims=0, name="unbroadcast")
-    return cotangent
+    if _certain(shape, output, others):
+        return cotangent
+    return ctx.op("Reshape", cotangent, ctx.size(operand), name="of_operand_shape")
 
 
 def known_shape(ctx: VjpContext, value: str) -> Shape:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from impasto.errors import DifferentiationError
 from impasto.export.registry import PORTABLE, Cotangents, VjpContext
 from impasto.export.vjp.sizes import INT64_MAX, crop, spatial_axes
-from impasto.export.vjp.window import Cell, Window, interleave, tail_cells, window_of
+from impasto.export.vjp.window import Cell, Window, interleave, known_sizes, tail_cells, window_of
 
 __all__: list[str] = []
 
@@ -36,7 +36,7 @@ def conv_vjp(ctx: VjpContext) -> Cotangents:
 
 @PORTABLE.vjp("ConvTranspose")
 def conv_transpose_vjp(ctx: VjpContext) -> Cotangents:
-    r""":math:`\bar x_y = \sum_i W_i \bar y_{ys + di - p}`: the Conv of which it is the transpose."""
+    r""":math:`\bar x_y = \sum_i W_i \bar y_{ys + di - p}`, the Conv it is the transpose of."""
     _refuse_weight_cotangents(ctx)
     if ctx.attribute("output_shape") or ctx.attribute("auto_pad", "NOTSET") != "NOTSET":
         raise DifferentiationError(
@@ -109,10 +109,9 @@ def _flipped_convolution(ctx: VjpContext, weight: npt.NDArray[Any], window: Wind
     )
     if set(strides) == {1}:
         return phases
-    count = ctx.static(ctx.outputs[0], 2)
-    size = None
-    if count is not None:
-        size = tuple(((np.array(count) - skipped + end) * strides).tolist())
+    known, size = known_sizes(ctx, window), None
+    if known is not None:
+        size = tuple(((np.array(known[1]) - skipped + end) * strides).tolist())
     inside = [p % s for p, s in zip(window.begin, strides, strict=True)]
     return crop(ctx, interleave(ctx, phases, strides, "CRD"), inside, ctx.inputs[0], size)
 
@@ -131,7 +130,7 @@ def _flip(weight: npt.NDArray[Any], strides: Cell, group: int) -> npt.NDArray[An
     split = filled.reshape(group, out_channels // group, in_channels, *blocks)
     cells = [3 + 2 * axis for axis in range(len(kernel))]
     phases = [axis + 1 for axis in cells]
-    turned = np.flip(split, cells).transpose(0, 2, *phases, 1, *cells)
+    turned: npt.NDArray[Any] = np.flip(split, tuple(cells)).transpose(0, 2, *phases, 1, *cells)
     return turned.reshape(-1, out_channels // group, *coarse)
 
 
@@ -151,10 +150,10 @@ def _trimmed(ctx: VjpContext, value: str, begin: npt.NDArray[Any], end: npt.NDAr
 
 def _transposed_convolution(ctx: VjpContext, window: Window) -> str:
     """Use the weight as it is, known or not, and cut to the input's size."""
-    size, count = ctx.static(ctx.inputs[0], 2), ctx.static(ctx.outputs[0], 2)
-    if size is not None and count is not None:
-        more = np.add(size, window.begin) + window.end - window.extent
-        more = more - np.subtract(count, 1) * window.strides
+    known = known_sizes(ctx, window)
+    if known is not None:
+        covered = np.subtract(known[1], 1) * window.strides + window.extent
+        more = np.add(known[0], window.begin) + window.end - covered
     else:
         more = np.subtract(window.strides, 1)  # the most that any size needs
     x = ctx.op(
@@ -166,5 +165,5 @@ def _transposed_convolution(ctx: VjpContext, window: Window) -> str:
         output_padding=more.tolist(),
         **_attributes(window),
     )
-    exact = size is not None or not more.any()
+    exact = known is not None or not more.any()
     return x if exact else crop(ctx, x, [0] * len(window.kernel), ctx.inputs[0], None)

@@ -57,17 +57,28 @@ def div_vjp(ctx: VjpContext) -> Cotangents:
 @PORTABLE.vjp("Pow")
 def pow_vjp(ctx: VjpContext) -> Cotangents:
     r""":math:`\bar x = \bar y\, p\, x^{p-1},\ \bar p = \bar y\, y \ln x`."""
-    x, exponent = ctx.inputs
+    x = ctx.inputs[0]
     base = power = None
     if ctx.wanted[0]:
-        p = ctx.op("CastLike", exponent, x, name="exponent")
-        lower = ctx.op("Sub", p, ctx.constant(1.0, "one"), name="lower_exponent")
-        slope = ctx.op("Mul", p, ctx.op("Pow", x, lower), name="slope")
-        base = unbroadcast(ctx, ctx.op("Mul", ctx.cotangent, slope), 0)
+        base = unbroadcast(ctx, ctx.op("Mul", ctx.cotangent, _power_slope(ctx)), 0)
     if ctx.wanted[1]:
         slope = ctx.op("Mul", ctx.outputs[0], ctx.op("Log", x), name="slope")
         power = unbroadcast(ctx, ctx.op("Mul", ctx.cotangent, slope), 1)
     return [base, power]
+
+
+def _power_slope(ctx: VjpContext) -> str:
+    x, exponent = ctx.inputs
+    known = ctx.array(1)
+    if known is None:
+        p = ctx.op("CastLike", exponent, x, name="exponent")
+        lower = ctx.op("Sub", p, ctx.constant(1.0, "one"), name="lower_exponent")
+        return ctx.op("Mul", p, ctx.op("Pow", x, lower), name="slope")
+    p = ctx.constant(known.astype(ctx.dtype), "exponent")
+    if np.all(known == 2):
+        return ctx.op("Mul", p, x, name="slope")
+    lower = ctx.constant(known.astype(ctx.dtype) - 1, "lower_exponent")
+    return ctx.op("Mul", p, ctx.op("Pow", x, lower), name="slope")
 
 
 @PORTABLE.vjp("Where")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from impasto.export.registry import PORTABLE, Cotangents, VjpContext
-from impasto.export.vjp.broadcasting import known_shape, sum_repeats, unbroadcast
+from impasto.export.vjp.broadcasting import known_shape, sum_repeats
 
 __all__: list[str] = []
 
@@ -62,31 +62,22 @@ def _is_transpose(ctx: VjpContext, value: str, of: str) -> bool:
 def _of_operand(ctx: VjpContext, product: str, operand: int, vector_axis: int) -> str:
     """Sum over repeated batch axes; drop the axis that was given to a vector."""
     shape, other = (known_shape(ctx, ctx.inputs[index]) for index in (operand, 1 - operand))
-    batch, other_batch = shape[:-2], other[:-2]
-    longer, shorter = sorted((batch, other_batch), key=len, reverse=True)
-    leading = len(longer) - len(shorter)
-    output = (
-        *longer[:leading],
-        *(b if a == 1 else a for a, b in zip(longer[leading:], shorter, strict=True)),
-    )
-    product = sum_repeats(ctx, product, batch, output)
     if len(shape) == 1:
-        return ctx.op("Squeeze", product, ctx.constant([vector_axis]), name="as_vector")
-    certain = all(
-        isinstance(dim, int) or (dim in (output[axis], None) and output[axis] == dim)
-        for axis, dim in enumerate(batch, len(output) - len(batch))
-    )
-    same = batch == other_batch and None not in batch
-    if certain and (same or all(isinstance(dim, int) for dim in batch)):
-        return product
-    return ctx.op("Reshape", product, ctx.size(ctx.inputs[operand]), name="of_operand_shape")
+        repeats = list(range(max(0, len(other) - 2)))
+        axes = ctx.constant([*repeats, vector_axis], "axes")
+        return ctx.op("ReduceSum", product, axes, keepdims=0, name="as_vector")
+    matrix_axes = sum(len(s) > 1 for s in (shape, other))
+    output = known_shape(ctx, ctx.outputs[0])
+    batch = output[: len(output) - matrix_axes]
+    value = ctx.inputs[operand]
+    return sum_repeats(ctx, product, value, shape[:-2], batch, [other[:-2]])
 
 
 @PORTABLE.vjp("Gemm")
 def gemm_vjp(ctx: VjpContext) -> Cotangents:
-    r""":math:`\bar A = \alpha \bar Y B^\top,\ \bar B = \alpha A^\top \bar Y,\ \bar C = \beta \bar Y`.
+    r""":math:`\bar A = \alpha\bar Y B^\top, \bar B = \alpha A^\top \bar Y, \bar C = \beta\bar Y`.
 
-    A and B as they enter the product; a transposed one takes the transposed cotangent.
+    A and B are meant as they enter the product; one given transposed gets ḡ transposed.
     """
     a, b, g = ctx.inputs[0], ctx.inputs[1], ctx.cotangent
     trans_a, trans_b = ctx.attribute("transA", 0), ctx.attribute("transB", 0)
@@ -106,10 +97,6 @@ def gemm_vjp(ctx: VjpContext) -> Cotangents:
         )
     if len(ctx.inputs) > 2 and ctx.wanted[2]:
         scaled = ctx.op("Mul", g, ctx.constant(beta, "beta")) if beta != 1 else g
-        found[2] = _bias_cotangent(ctx, scaled)
+        c, y = (known_shape(ctx, value) for value in (ctx.inputs[2], ctx.outputs[0]))
+        found[2] = sum_repeats(ctx, scaled, ctx.inputs[2], c, y, [y])
     return found
-
-
-def _bias_cotangent(ctx: VjpContext, scaled: str) -> str:
-    """Sum over the axes along which C was repeated; A and B do not broadcast with it."""
-    return unbroadcast(ctx, scaled, 2)

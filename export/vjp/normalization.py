@@ -37,8 +37,9 @@ def batch_normalization_vjp(ctx: VjpContext) -> Cotangents:
 
 @PORTABLE.vjp("LRN")
 def lrn_vjp(ctx: VjpContext) -> Cotangents:
-    r""":math:`\bar x_c = \bar y_c D_c^{-\beta} - \tfrac{2\alpha\beta}{n} x_c \sum_{k \ni c}
-    \bar y_k y_k / D_k`, with :math:`D = \text{bias} + \tfrac\alpha n \sum x^2` over n channels.
+    r""":math:`\bar x_c = \bar y_c D_c^{-\beta} - a x_c \sum_{k \ni c} \bar y_k y_k / D_k`.
+
+    :math:`D = \text{bias} + \tfrac\alpha n \sum x^2` over n channels, :math:`a = 2\alpha\beta/n`.
     """
     x, y, g = ctx.inputs[0], ctx.outputs[0], ctx.cotangent
     size = int(ctx.attribute("size"))

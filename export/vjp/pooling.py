@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from impasto.errors import DifferentiationError
 from impasto.export.registry import PORTABLE, Cotangents, VjpContext
 from impasto.export.vjp.sizes import Integer, crop, integers, plus, size_of
-from impasto.export.vjp.window import Cell, Window, scatter, upsample, window_of
+from impasto.export.vjp.window import Cell, Window, known_sizes, scatter, upsample, window_of
 
 __all__: list[str] = []
 
@@ -104,10 +105,10 @@ def _overlapping_max(ctx: VjpContext, window: Window) -> str:
 
 def _pad_with_lowest(ctx: VjpContext, window: Window) -> str:
     """Pad the input so that every window lies inside, with what is never a maximum."""
-    size, count = ctx.static(ctx.inputs[0], 2), ctx.static(ctx.outputs[0], 2)
-    if size is not None and count is not None:
-        reached = np.subtract(count, 1) * window.strides + window.kernel
-        end = np.maximum(reached - window.begin - np.array(size), 0)
+    known = known_sizes(ctx, window)
+    if known is not None:
+        reached = np.subtract(known[1], 1) * window.strides + window.kernel
+        end = np.maximum(reached - window.begin - np.array(known[0]), 0)
     else:
         end = np.array(window.end) + (np.subtract(window.strides, 1) if window.ceil else 0)
     pads = [0, 0, *window.begin, 0, 0, *end.tolist()]
@@ -119,13 +120,12 @@ def _pad_with_lowest(ctx: VjpContext, window: Window) -> str:
 
 def _cells_at(ctx: VjpContext, padded: str, offset: Cell, window: Window) -> str:
     """Return the cell at `offset` of every window, as a tensor of the output's shape."""
-    count = ctx.static(ctx.outputs[0], 2)
+    known = known_sizes(ctx, window)
     steps = ctx.constant(list(window.strides), "steps")
     starts = ctx.constant(list(offset), "starts")
-    if count is not None:
-        ends = ctx.constant(np.subtract(count, 1) * window.strides + offset + 1, "ends")
+    if known is not None:
+        ends = ctx.constant(np.multiply(known[1], window.strides) + offset, "ends")
     else:
-        # Slice stops at the first cell of the window behind the last one, or before.
         ends = ctx.op("Mul", ctx.size(ctx.outputs[0], 2), steps, name="span")
         ends = ctx.op("Add", ends, starts, name="ends")
     return ctx.op("Slice", padded, starts, ends, ctx.constant([2, 3], "axes"), steps, name="cells")
@@ -141,16 +141,15 @@ def _as_real(ctx: VjpContext, mask: str) -> str:
 def _average_share(ctx: VjpContext, window: Window) -> str:
     """Return ȳ divided by the number of cells its window counts."""
     whole = not window.ceil and (not window.padded or bool(ctx.attribute("count_include_pad", 0)))
-    size = ctx.static(ctx.inputs[0], 2)
+    known = known_sizes(ctx, window)
     if whole:
         return ctx.op(
             "Mul", ctx.cotangent, ctx.constant(1 / float(np.prod(window.kernel)), "per_cell")
         )
-    if size is not None:
+    if known is not None:
         counts = np.multiply.outer(*(_known_counts(ctx, window, axis) for axis in range(2)))
-        return ctx.op(
-            "Mul", ctx.cotangent, ctx.constant((1 / counts).astype(ctx.dtype), "per_cell")
-        )
+        per_cell = (1 / counts).astype(ctx.dtype)
+        return ctx.op("Mul", ctx.cotangent, ctx.constant(per_cell, "per_cell"))
     rows, columns = (_computed_counts(ctx, window, axis) for axis in range(2))
     rows = ctx.op("Unsqueeze", rows, ctx.constant([1]), name="rows")
     counts_by_cell = ctx.op("Mul", rows, columns, name="counts")
@@ -165,13 +164,14 @@ def _counted_range(ctx: VjpContext, window: Window, axis: int) -> tuple[int, int
     return 0, 0
 
 
-def _known_counts(ctx: VjpContext, window: Window, axis: int) -> np.ndarray:
+def _known_counts(ctx: VjpContext, window: Window, axis: int) -> npt.NDArray[np.int64]:
     (side,) = ctx.static(ctx.inputs[0], 2 + axis, 3 + axis) or (0,)
     (count,) = ctx.static(ctx.outputs[0], 2 + axis, 3 + axis) or (0,)
     before, behind = _counted_range(ctx, window, axis)
     first = np.arange(count) * window.strides[axis] - window.begin[axis]
     ends = np.minimum(first + window.kernel[axis], side + behind)
-    return ends - np.maximum(first, -before)
+    found: npt.NDArray[np.int64] = ends - np.maximum(first, -before)
+    return found
 
 
 def _computed_counts(ctx: VjpContext, window: Window, axis: int) -> str:

@@ -30,10 +30,10 @@ def resize_vjp(ctx: VjpContext) -> Cotangents:
         return [_block_sums(ctx, [int(s) for s in scales[2:]]), *none]
     cotangent = ctx.cotangent
     for axis in range(rank):
-        side, count = (ctx.static(v, axis, axis + 1) for v in (ctx.inputs[0], ctx.outputs[0]))
-        if (scales is not None and scales[axis] == 1) or side == count is not None:
+        scale = None if scales is None else scales[axis]
+        if scale == 1 or _keeps_size(ctx, axis):
             continue
-        matrix = _resized_identity(ctx, axis, None if scales is None else scales[axis])
+        matrix = _resized_identity(ctx, axis, scale)
         last = [*(a for a in range(rank) if a != axis), axis]
         turned = _transpose(ctx, cotangent, last)
         cotangent = _transpose(ctx, ctx.op("MatMul", turned, matrix), np.argsort(last).tolist())
@@ -63,6 +63,13 @@ def _scales(ctx: VjpContext, rank: int) -> list[float] | None:
     for axis, scale in zip(_axes(ctx, rank), given.tolist(), strict=True):
         scales[axis] = scale
     return scales
+
+
+def _keeps_size(ctx: VjpContext, axis: int) -> bool:
+    """Whether an axis certainly is as long as before, and so is unchanged."""
+    rank = ctx.rank(ctx.inputs[0])
+    before, after = ((ctx.shape(v) or ())[axis] for v in (ctx.inputs[0], ctx.outputs[0]))
+    return axis not in _axes(ctx, rank) or (before is not None and before == after)
 
 
 def _repeats(ctx: VjpContext, scales: list[float]) -> bool:

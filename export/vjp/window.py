@@ -19,9 +19,19 @@ from impasto.errors import DifferentiationError
 from impasto.export.registry import VjpContext
 from impasto.export.vjp.sizes import crop, integers
 
-__all__ = ["Window", "interleave", "scatter", "tail_cells", "upsample", "window_of"]
+__all__ = [
+    "Cell",
+    "Window",
+    "interleave",
+    "known_sizes",
+    "scatter",
+    "tail_cells",
+    "upsample",
+    "window_of",
+]
 
 Cell = tuple[int, ...]
+"""One integer per spatial axis."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +68,18 @@ class Window:
     def tiles(self) -> bool:
         """Whether the windows lie side by side, without overlap, gaps or padding."""
         return self.extent == self.strides == self.kernel and not self.padded
+
+    def count(self, size: Cell) -> Cell:
+        """Return the number of windows along each axis of an input of `size`."""
+        found = []
+        axes = zip(size, self.extent, self.strides, self.begin, self.end, strict=True)
+        for side, extent, stride, begin, end in axes:
+            room = side + begin + end - extent
+            steps = -(-room // stride) if self.ceil else room // stride
+            if self.ceil and steps * stride >= side + begin:  # it would begin in the padding
+                steps -= 1
+            found.append(steps + 1)
+        return tuple(found)
 
     def offsets(self) -> list[Cell]:
         """Return the position of every cell of a window."""
@@ -106,18 +128,31 @@ def _same_padding(ctx: VjpContext, window: Window, *, upper: bool) -> Cell:
     return (*less, *more) if upper else (*more, *less)
 
 
+def known_sizes(ctx: VjpContext, window: Window) -> tuple[Cell, Cell] | None:
+    """Return the input's and the output's spatial size if every reader of the graph agrees on them.
+
+    In ceil mode a window that would begin in the padding behind does not count, to the standard's
+    text and to the runtimes; `onnx.shape_inference` counts it up to opset 21. Where that matters,
+    sizes are computed at run time.
+    """
+    size, count = ctx.static(ctx.inputs[0], 2), ctx.static(ctx.outputs[0], 2)
+    if size is None or count is None or (window.ceil and window.count(size) != count):
+        return None
+    return size, count
+
+
 def tail_cells(ctx: VjpContext, window: Window) -> Cell:
     """Return how many coarse cells to add behind the output to reach the end of the input.
 
     A coarse cell is `stride` cells of the padded input. Exact where the size is known, else the
     most that any size needs. Negative if the output reaches beyond the input.
     """
-    size, count = ctx.static(ctx.inputs[0], 2), ctx.static(ctx.outputs[0], 2)
-    if size is not None and count is not None:
+    known = known_sizes(ctx, window)
+    if known is not None:
         return tuple(
-            -(-(begin + side) // stride) - n
-            for begin, side, stride, n in zip(
-                window.begin, size, window.strides, count, strict=True
+            -(-(begin + side) // stride) - count
+            for begin, side, stride, count in zip(
+                window.begin, known[0], window.strides, known[1], strict=True
             )
         )
     # At most stride − 1 cells are left over behind the last window, padding included.
@@ -170,10 +205,9 @@ def scatter(ctx: VjpContext, parts: Mapping[Cell, str], window: Window) -> str:
     if len(every) > 1:
         joined = ctx.op("Concat", *(images[phase] for phase in every), axis=1, name="phases")
         joined = interleave(ctx, joined, strides, "DCR")
-    count = ctx.static(ctx.outputs[0], 2)
-    size = None
-    if count is not None:
-        size = tuple((n + b) * s for n, b, s in zip(count, behind, strides, strict=True))
+    known, size = known_sizes(ctx, window), None
+    if known is not None:
+        size = tuple((n + b) * s for n, b, s in zip(known[1], behind, strides, strict=True))
     return crop(ctx, joined, window.begin, ctx.inputs[0], size)
 
 
