@@ -126,9 +126,14 @@ def _cells_at(ctx: VjpContext, padded: str, offset: Cell, window: Window) -> str
     if known is not None:
         ends = ctx.constant(np.multiply(known[1], window.strides) + offset, "ends")
     else:
-        ends = ctx.op("Mul", ctx.size(ctx.outputs[0], 2), steps, name="span")
-        ends = ctx.op("Add", ends, starts, name="ends")
+        span = ctx.op("Mul", _computed_size(ctx, ctx.outputs[0]), steps, name="span")
+        ends = ctx.op("Add", span, starts, name="ends")
     return ctx.op("Slice", padded, starts, ends, ctx.constant([2, 3], "axes"), steps, name="cells")
+
+
+def _computed_size(ctx: VjpContext, value: str) -> str:
+    """Return the spatial size a value has at run time, whatever shape inference says."""
+    return ctx.op("Shape", value, start=2, name="size")
 
 
 def _as_real(ctx: VjpContext, mask: str) -> str:
@@ -177,8 +182,8 @@ def _known_counts(ctx: VjpContext, window: Window, axis: int) -> npt.NDArray[np.
 def _computed_counts(ctx: VjpContext, window: Window, axis: int) -> str:
     """Do the same with nodes, for a symbolic size."""
     before, behind = _counted_range(ctx, window, axis)
-    axes = ctx.constant([0])
-    count = ctx.op("Squeeze", ctx.size(ctx.outputs[0], 2 + axis, 3 + axis), axes)
+    sizes = _computed_size(ctx, ctx.outputs[0])
+    count = ctx.op("Gather", sizes, ctx.constant(np.int64(axis)), name="count")
     zero, one = ctx.constant(np.int64(0), "zero"), ctx.constant(np.int64(1), "one")
     index = ctx.op("Range", zero, count, one, name="index")
     first = ctx.op("Mul", index, ctx.constant([window.strides[axis]]))
