@@ -9,6 +9,7 @@ import onnx
 
 from impasto.engine.network import network_for
 from impasto.engine.options import Options
+from impasto.errors import ImpastoError
 from impasto.export.gradient import build_feature_graph, build_gradient_graph
 from impasto.models import load_model
 
@@ -35,15 +36,24 @@ def export_graph(options: Options, kind: GraphKind) -> onnx.ModelProto:
         If there is no such model or layer, or its weights are not there.
     """
     network = network_for(load_model(options.model, options.weights), options)
-    build = {"features": build_feature_graph, "gradient": build_gradient_graph}[kind]
-    return build(network.encoder, network.content_layers, network.style_layers)
+    if kind == "features":
+        return build_feature_graph(network.encoder, network.content_layers, network.style_layers)
+    return build_gradient_graph(network.encoder, network.content_layers, network.style_layers)
 
 
 def save_graph(model: onnx.ModelProto, path: Path) -> None:
-    """Write `model` to `path`, whole or not at all."""
+    """Write `model` to `path`, whole or not at all.
+
+    Raises
+    ------
+    ImpastoError
+        If the file cannot be written, as on a full disk.
+    """
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         onnx.save(model, temporary)
         temporary.replace(path)
+    except OSError as error:
+        raise ImpastoError(f"{path} cannot be written: {error.strerror}.") from error
     finally:
         temporary.unlink(missing_ok=True)

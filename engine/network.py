@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from impasto.engine.options import Options
-from impasto.errors import OptionError
+from impasto.engine.options import PRESETS, Options
+from impasto.errors import OptionError, UnknownNameError
 from impasto.export.encoder import Encoder, feature_size
-from impasto.models import Model
+from impasto.models import Model, model_spec
 from impasto.models.layer import Architecture, PoolRounding
 
-__all__ = ["Network", "network_for"]
+__all__ = ["Network", "check_layers", "network_for"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,25 @@ class Network:
                 f"{self.encoder.layers[-1].name}: its feature map would be empty. "
                 "Ask for a larger --size (or --style-scale), or for shallower layers."
             )
+
+
+def check_layers(options: Options) -> None:
+    """Refuse layers that the options' model does not have, without loading its weights.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such model.
+    OptionError
+        If it has no such layer.
+    """
+    architecture = model_spec(options.model).architecture
+    try:
+        architecture.in_order(options.content_layers + options.style_layers)
+    except UnknownNameError as error:
+        presets = [name for name, values in PRESETS.items() if values.get("model") == options.model]
+        hint = f" `--preset {presets[0]}` names layers for it." if presets else ""
+        raise OptionError(f"{error}{hint}") from error
 
 
 def network_for(model: Model, options: Options) -> Network:

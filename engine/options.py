@@ -69,7 +69,7 @@ class Options:
         512, "Longest side of the output in pixels, up or down.", "image-size", group=LOOK
     )
     content_weight: float = option(5.0, "Weight of the content losses.", group=LOOK)
-    style_weight: float = option(100.0, "Weight of the style losses.", group=LOOK)
+    style_weight: float = option(1000.0, "Weight of the style losses.", group=LOOK)
     tv_weight: float = option(1e-3, "Weight of the total variation loss.", group=LOOK)
     content_layers: tuple[str, ...] = option(
         ("relu4_2",), "Layers of the content loss, in any order.", group=LOOK
@@ -103,6 +103,12 @@ class Options:
     )
     learning_rate: float = option(
         0.0, "Step length; 0 is the optimizer's own: 10 for adam, 1 for lbfgs-numpy.", group=SEARCH
+    )
+    first_step: Literal["safe", "reference"] = option(
+        "safe",
+        "First step of lbfgs-numpy: scaled to the loss, or neural-style's tiny one.",
+        choices=("safe", "reference"),
+        group=SEARCH,
     )
     history: int = option(20, "Pairs L-BFGS remembers.", "lbfgs-num-correction", group=SEARCH)
     model: str = option("vgg19", "Network and weights; see `impasto models`.", group=LOOK)
@@ -210,6 +216,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "init": "noise",
             "iterations": 1000,
             "optimizer": "lbfgs-numpy",
+            "first_step": "reference",
+            "style_weight": 100.0,
             "history": 100,
             "pool_rounding": "reference",
         },

@@ -21,9 +21,9 @@ import numpy.typing as npt
 from impasto.engine.color import original_colors
 from impasto.engine.compilation import Candidate, compile_gradient, verified
 from impasto.engine.images import fit, from_network, load_image, resize, to_network
-from impasto.engine.network import Network, network_for
+from impasto.engine.network import Network, check_layers, network_for
 from impasto.engine.objective import Objective, targets_of, weights_for
-from impasto.engine.optimizers import BestSoFar, Step, make_optimizer
+from impasto.engine.optimizers import BestSoFar, Optimizer, Step, make_optimizer
 from impasto.engine.options import INITS, Options
 from impasto.engine.result import Callback, FloatArray, Iterate, Status, StylizeResult
 from impasto.errors import OptimizationError, OptionError
@@ -121,11 +121,13 @@ def stylize(
     options = _with_seed(options or Options())
     if isinstance(styles, str | os.PathLike):
         raise OptionError("styles is a single path; give a sequence: stylize(content, [style]).")
+    optimizer = make_optimizer(options)
     clock = _Stopwatch()
     with clock("load"):
+        check_layers(options)
+        inputs = _load(content, styles, options)
         model = load_model(options.model, options.weights)
         network = network_for(model, options)
-        inputs = _load(content, styles, options)
         _check_sizes(network, inputs)
         initial = _initial_image(inputs, options, model.preprocessing)
     with clock("compile"):
@@ -137,7 +139,7 @@ def stylize(
     objective = Objective(graph, targets, weights_for(network, options))
     search = _Search(objective, initial, options, inputs.content, callback)
     with clock("optimize"):
-        status = search.run()
+        status = search.run(optimizer)
     return StylizeResult(
         image=search.render(search.best.x),
         status=status,
@@ -173,15 +175,11 @@ class _Search:
         self._callback = callback
         self._began = time.perf_counter()
 
-    def run(self) -> Status:
+    def run(self, optimizer: Optimizer) -> Status:
         """Optimise until done, cancelled or interrupted; the best image is in `best`."""
-        options = self._options
-        optimizer = make_optimizer(
-            options.optimizer, history=options.history, learning_rate=options.learning_rate
-        )
         try:
             outcome = optimizer.minimize(
-                self.best, iterations=options.iterations, on_step=self._on_step
+                self.best, iterations=self._options.iterations, on_step=self._on_step
             )
         except KeyboardInterrupt:
             # Not an error: whoever pressed Ctrl-C wants the picture there is.

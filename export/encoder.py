@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
 from impasto.export.graph import GraphBuilder
 
 __all__ = ["Encoder", "LayerLike", "PreprocessingLike", "append_encoder", "feature_size"]
@@ -200,7 +201,8 @@ def _reading_rgb(
     that of the preprocessed one. The mean cannot be folded: it would shift the padding.
     """
     scaled = weight.astype(np.float64) * np.array(preprocessing.scale).reshape(1, 3, 1, 1)
-    return scaled[:, ::-1] if preprocessing.channel_order == "bgr" else scaled
+    step = -1 if preprocessing.channel_order == "bgr" else 1
+    return np.asarray(scaled[:, ::step], np.float64)
 
 
 def _pooling(graph: GraphBuilder, layer: LayerLike, value: str) -> str:

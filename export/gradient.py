@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import onnx
+
 from impasto.export.backward import append_gradient
 from impasto.export.encoder import Encoder, append_encoder
 from impasto.export.graph import GraphBuilder, Shape

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from impasto.export.graph import GraphBuilder, Shape
 from onnx import helper
 
 from impasto.errors import DifferentiationError
+from impasto.export.graph import GraphBuilder, Shape
 
 __all__ = ["PORTABLE", "Cotangents", "Rule", "Rules", "VjpContext"]
 

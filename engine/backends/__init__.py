@@ -130,10 +130,10 @@ def _info(name: str, device: int = 0) -> BackendInfo:
 
 
 def _onnxruntime_info(_device: int) -> BackendInfo:
-    import impasto.engine.backends.onnxruntime_cpu as backend
+    from impasto.engine.backends.onnxruntime_cpu import VERSION
     from impasto.engine.machine import processor_name
 
-    return BackendInfo("onnxruntime", True, backend.ort.__version__, ("f32",), processor_name())
+    return BackendInfo("onnxruntime", True, VERSION, ("f32",), processor_name())
 
 
 def _openvino_info(_device: int) -> BackendInfo:
@@ -145,10 +145,10 @@ def _openvino_info(_device: int) -> BackendInfo:
 
 
 def _cuda_info(device: int) -> BackendInfo:
-    import impasto.engine.backends.onnxruntime_cuda as backend
+    from impasto.engine.backends.onnxruntime_cpu import VERSION
+    from impasto.engine.backends.onnxruntime_cuda import why_cuda_is_unavailable
 
-    problem = backend.why_cuda_is_unavailable(device)
-    version = backend.ort.__version__
+    problem = why_cuda_is_unavailable(device)
     if problem:
-        return BackendInfo("cuda", False, version, (), problem)
-    return BackendInfo("cuda", True, version, ("f32",), f"GPU {device}")
+        return BackendInfo("cuda", False, VERSION, (), problem)
+    return BackendInfo("cuda", True, VERSION, ("f32",), f"GPU {device}")

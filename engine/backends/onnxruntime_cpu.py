@@ -13,7 +13,9 @@ from impasto.engine.backends.buffers import Inputs, output_arrays
 from impasto.engine.machine import available_cores
 from impasto.errors import BackendError
 
-__all__ = ["OnnxRuntimeCpu", "OnnxRuntimeGraph", "session_options"]
+__all__ = ["VERSION", "OnnxRuntimeCpu", "OnnxRuntimeGraph", "open_session", "session_options"]
+
+VERSION: str = ort.__version__
 
 # The arena would otherwise double itself whenever it grows.
 _PROVIDER = ("CPUExecutionProvider", {"arena_extend_strategy": "kSameAsRequested"})
@@ -56,8 +58,8 @@ def session_options(threads: int) -> ort.SessionOptions:
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    # Denormals slow AVX code down a hundredfold, and no pixel depends on one.
-    options.add_session_config_entry("session.set_denormal_as_zero", "1")
+    # session.set_denormal_as_zero stays off: it changes the calling thread's floating point for
+    # good, and with it the program that embeds us.
     return options
 
 
@@ -68,9 +70,7 @@ def open_session(
     try:
         return ort.InferenceSession(model.SerializeToString(), options, providers=list(providers))
     except Exception as error:  # its exception types share no base but Exception
-        raise BackendError(
-            f"ONNX Runtime cannot compile the graph: {_first_line(error)}"
-        ) from error
+        raise _failure("compile", error) from error
 
 
 class OnnxRuntimeGraph:
@@ -103,9 +103,7 @@ class OnnxRuntimeGraph:
                 binding.bind_ortvalue_output(name, ort.OrtValue.ortvalue_from_numpy(array))
             self._session.run_with_iobinding(binding)
         except Exception as error:
-            raise BackendError(
-                f"ONNX Runtime cannot run the graph: {_first_line(error)}"
-            ) from error
+            raise _failure("run", error) from error
         return dict(self._arrays)
 
     def _first_run(

@@ -79,9 +79,9 @@ class OnnxRuntimeCuda:
         self, model: onnx.ModelProto, outputs: Sequence[str] | None = None
     ) -> OnnxRuntimeGraph:
         """Compile `model`; see `Backend.compile`."""
-        options = session_options(threads=1)
-        options.add_session_config_entry("session.set_denormal_as_zero", "0")
-        session = open_session(model, options, [self._provider, "CPUExecutionProvider"])
+        session = open_session(
+            model, session_options(threads=1), [self._provider, "CPUExecutionProvider"]
+        )
         # A provider that does not load is only logged, and the session then runs on the CPU.
         if PROVIDER not in session.get_providers():
             raise BackendError(

@@ -64,7 +64,6 @@ class OpenVino:
                     "INFERENCE_PRECISION_HINT": self.precision,
                     "PERFORMANCE_HINT": "LATENCY",
                     "INFERENCE_NUM_THREADS": self.threads,
-                    "CPU_DENORMALS_OPTIMIZATION": True,
                 },
             )
         except Exception as error:  # its exception types share no base but Exception

@@ -10,7 +10,8 @@ from impasto.engine.optimizers.base import ObjectiveFunction, OnStep, Optimizer,
 from impasto.engine.optimizers.best import BestSoFar
 from impasto.engine.optimizers.lbfgs import Lbfgs
 from impasto.engine.optimizers.lbfgsb import Lbfgsb
-from impasto.errors import OptionError, UnknownNameError
+from impasto.engine.options import Options
+from impasto.errors import OptionError
 
 __all__ = [
     "OPTIMIZERS",
@@ -27,48 +28,35 @@ __all__ = [
 ]
 
 
-def _lbfgsb(history: int, learning_rate: float) -> Optimizer:
-    if learning_rate:
+def _lbfgsb(options: Options) -> Optimizer:
+    if options.learning_rate:
         raise OptionError(
-            f"--learning-rate is {learning_rate:g}, but --optimizer lbfgs finds its step length by "
-            "a line search. Leave it out, or take lbfgs-numpy or adam."
+            f"--learning-rate is {options.learning_rate:g}, but --optimizer lbfgs finds its step "
+            "length by a line search. Leave it out, or take lbfgs-numpy or adam."
         )
-    return Lbfgsb(history)
+    return Lbfgsb(options.history)
 
 
-def _lbfgs(history: int, learning_rate: float) -> Optimizer:
-    return Lbfgs(history, learning_rate or 1.0)
+def _lbfgs(options: Options) -> Optimizer:
+    return Lbfgs(options.history, options.learning_rate or 1.0, options.first_step)
 
 
-def _adam(_history: int, learning_rate: float) -> Optimizer:
-    return Adam(learning_rate or 10.0)
+def _adam(options: Options) -> Optimizer:
+    return Adam(options.learning_rate or 10.0)
 
 
-OPTIMIZERS: Mapping[str, Callable[[int, float], Optimizer]] = MappingProxyType(
+OPTIMIZERS: Mapping[str, Callable[[Options], Optimizer]] = MappingProxyType(
     {"lbfgs": _lbfgsb, "lbfgs-numpy": _lbfgs, "adam": _adam}
 )
-"""Optimizer by its option's name: history, learning rate (0: its own) → optimizer."""
+"""How each choice of ``--optimizer`` is made from the options."""
 
 
-def make_optimizer(name: str, *, history: int, learning_rate: float) -> Optimizer:
-    """Return the optimizer of the options ``--optimizer``, ``--history``, ``--learning-rate``.
-
-    Parameters
-    ----------
-    name : str
-        A key of :data:`OPTIMIZERS`.
-    history : int
-        Pairs L-BFGS remembers; Adam has none and ignores it.
-    learning_rate : float
-        Step length; 0 is the optimizer's own.
+def make_optimizer(options: Options) -> Optimizer:
+    """Return the optimizer that `options` ask for.
 
     Raises
     ------
-    UnknownNameError
-        If there is no such optimizer.
     OptionError
-        If `learning_rate` is given to an optimizer with a line search.
+        If a learning rate is given to an optimizer with a line search.
     """
-    if name not in OPTIMIZERS:
-        raise UnknownNameError("optimizer", name, OPTIMIZERS)
-    return OPTIMIZERS[name](history, learning_rate)
+    return OPTIMIZERS[options.optimizer](options)

@@ -17,11 +17,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import impasto.export.vjp  # noqa: F401  (fills the portable table)
+from impasto.errors import UnknownNameError
 from impasto.export.graph import GraphBuilder
 from impasto.export.lowerings import nchwc
 from impasto.export.registry import PORTABLE, Rules
-
-from impasto.errors import UnknownNameError
 
 __all__ = ["LOWERINGS", "Lowering", "lowering"]
 

@@ -20,6 +20,7 @@ that small, apart from exact zeros, which get none.
 from __future__ import annotations
 
 import numpy as np
+
 from impasto.export.graph import GraphBuilder
 from impasto.export.registry import Cotangents, Rule, Rules, VjpContext
 

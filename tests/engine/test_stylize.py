@@ -166,8 +166,10 @@ def test_style_scale_changes_the_style_s_size_only() -> None:
 
 def test_what_cannot_be_done_is_refused() -> None:
     grey = np.full((40, 64, 3), 128, np.uint8)
-    with pytest.raises(UnknownNameError, match="relu4_2"):
+    with pytest.raises(OptionError, match="relu4_2"):
         stylize(grey, [grey], replace(QUICK, content_layers=("relu42",)))
+    with pytest.raises(OptionError, match="--preset nin"):
+        stylize(grey, [grey], replace(QUICK, model="nin"))
     with pytest.raises(UnknownNameError, match="vgg19"):
         stylize(grey, [grey], replace(QUICK, model="vgg91"))
     with pytest.raises(OptionError, match="2 weights for 1 style"):

@@ -12,7 +12,7 @@ import onnxruntime
 import pytest
 from agreement import assert_same_gradient
 from numpy_network import NumpyNetwork, gram, objective
-from pictures import KINDS, F32, noise, photo
+from pictures import F32, KINDS, noise, photo
 
 from impasto.export.encoder import Encoder
 from impasto.export.gradient import build_feature_graph, build_gradient_graph

@@ -1,4 +1,4 @@
-"""Style transfer's objective and gradient in plain NumPy float64: the oracle of the gradient graphs.
+"""Style transfer's objective and gradient in NumPy float64: the oracle of the gradient graphs.
 
 Written from the formulas (docs/graph-contract.md), sharing no code with the package: convolutions
 by im2col, poolings window by window, the backward pass by hand.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from impasto.engine.optimizers import (
     Step,
     make_optimizer,
 )
+from impasto.engine.options import OptimizerName, Options, preset_options
 from impasto.engine.result import FloatArray, Status
 from impasto.errors import OptionError, UnknownNameError
 
@@ -310,18 +312,24 @@ def test_what_belongs_to_the_best_evaluation_can_be_kept() -> None:
 
 
 def test_options_make_optimizers() -> None:
-    assert make_optimizer("lbfgs", history=7, learning_rate=0) == Lbfgsb(history=7)
-    assert make_optimizer("lbfgs-numpy", history=7, learning_rate=0) == Lbfgs(7, 1.0)
-    assert make_optimizer("lbfgs-numpy", history=7, learning_rate=0.5) == Lbfgs(7, 0.5)
-    assert make_optimizer("adam", history=7, learning_rate=0) == Adam(10.0)
-    assert make_optimizer("adam", history=7, learning_rate=3) == Adam(3.0)
+    def made(name: OptimizerName, learning_rate: float = 0.0) -> Optimizer:
+        return make_optimizer(Options(optimizer=name, history=7, learning_rate=learning_rate))
+
+    assert made("lbfgs") == Lbfgsb(history=7)
+    assert made("lbfgs-numpy") == Lbfgs(7, 1.0, "safe")
+    assert made("lbfgs-numpy", 0.5) == Lbfgs(7, 0.5, "safe")
+    assert made("adam") == Adam(10.0)
+    assert made("adam", 3.0) == Adam(3.0)
+    reference = make_optimizer(preset_options("neural-style", {}))
+    assert reference == Lbfgs(100, 1.0, "reference")
 
 
-def test_unknown_optimizers_are_refused_with_the_list() -> None:
+def test_every_choice_of_the_option_is_an_optimizer() -> None:
+    assert set(OPTIMIZERS) == set(get_args(OptimizerName))
     with pytest.raises(UnknownNameError, match="lbfgs-numpy"):
-        make_optimizer("sgd", history=7, learning_rate=0)
+        Options(optimizer="sgd")  # type: ignore[arg-type]
 
 
 def test_a_learning_rate_for_a_line_search_is_refused() -> None:
     with pytest.raises(OptionError, match="line search"):
-        make_optimizer("lbfgs", history=7, learning_rate=1)
+        make_optimizer(Options(optimizer="lbfgs", learning_rate=1.0))

@@ -1,0 +1,231 @@
+"""What every backend of this machine has to do, on small graphs with known answers."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import get_args
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import pytest
+
+from impasto.engine import backends
+from impasto.engine.backends import Backend, available_backends, choose, open_backend
+from impasto.engine.backends.base import FloatArray
+from impasto.engine.machine import available_cores, peak_rss_bytes
+from impasto.engine.options import BackendChoice
+from impasto.errors import BackendError, BackendUnavailableError
+from impasto.export.graph import GraphBuilder
+
+HERE = [
+    (info.name, precision)
+    for info in available_backends()
+    if info.available
+    for precision in info.precisions
+]
+F32 = [(name, precision) for name, precision in HERE if precision == "f32"]
+
+
+@pytest.fixture(params=HERE, ids=[" ".join(entry) for entry in HERE])
+def backend(request: pytest.FixtureRequest) -> Backend:
+    name, precision = request.param
+    return open_backend(name, precision)
+
+
+def layer(size: tuple[int, int] | None, channels: int = 16) -> onnx.ModelProto:
+    """relu(convolution(x)) · scale, and its sum."""
+    graph = GraphBuilder()
+    x = graph.input("x", (1, 3, *(size or ("height", "width"))))
+    scale = graph.input("scale", ())
+    weight = np.random.default_rng(0).normal(size=(channels, 3, 3, 3)).astype(np.float32)
+    convolved = graph.op("Conv", x, graph.constant(weight), pads=[1] * 4)
+    y = graph.op("Mul", graph.op("Relu", convolved), scale)
+    graph.output(y, "y", (1, channels, None, None) if size is None else (1, channels, *size))
+    graph.output(graph.op("ReduceSum", y, keepdims=0), "total", ())
+    return graph.build("layer")
+
+
+def picture(height: int = 12, width: int = 20, seed: int = 1) -> FloatArray:
+    values = np.random.default_rng(seed).normal(size=(1, 3, height, width))
+    return values.astype(np.float32)
+
+
+def expected(x: FloatArray, scale: float) -> npt.NDArray[np.float64]:
+    """The same in NumPy float64."""
+    weight = np.random.default_rng(0).normal(size=(16, 3, 3, 3)).astype(np.float32)
+    padded = np.pad(x[0].astype(np.float64), ((0, 0), (1, 1), (1, 1)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (1, 2))
+    return np.maximum(np.tensordot(weight, windows, ((1, 2, 3), (0, 3, 4))), 0)[None] * scale
+
+
+@pytest.mark.parametrize("size", [(12, 20), None], ids=["fixed", "symbolic"])
+@pytest.mark.parametrize(("name", "precision"), F32)
+def test_float32_backends_compute_in_float32(
+    name: str, precision: str, size: tuple[int, int] | None
+) -> None:
+    graph = open_backend(name, precision).compile(layer(size))  # type: ignore[arg-type]
+    graph.bind({"scale": np.array(2, np.float32)})
+    x = picture()
+    found = graph.run({"x": x})
+    np.testing.assert_allclose(found["y"], expected(x, 2), rtol=1e-5, atol=1e-5)
+    assert found["total"].shape == ()
+    assert found["total"] == pytest.approx(found["y"].sum(), rel=1e-5)
+
+
+def test_the_precision_is_the_one_asked_for(backend: Backend) -> None:
+    x = picture()
+    found = backend.compile(layer((12, 20))).run({"x": x, "scale": np.array(1, np.float32)})["y"]
+    error = np.abs(found - expected(x, 1)).max()
+    # bfloat16 has 8 significant bits: its error is far above float32's, and far below the values.
+    low, high = {"f32": (0.0, 1e-4), "bf16": (1e-3, 0.2)}[backend.precision]
+    assert low <= error < high
+
+
+def test_outputs_are_written_in_place_run_after_run(backend: Backend) -> None:
+    graph = backend.compile(layer((12, 20)))
+    graph.bind({"scale": np.array(1, np.float32)})
+    for _ in range(2):
+        graph.run({"x": picture(seed=3)})
+    before = graph.run({"x": picture(seed=3)})["y"]
+    kept = before.copy()
+    after = graph.run({"x": picture(seed=4)})["y"]
+    assert np.shares_memory(before, after)
+    assert not np.array_equal(kept, after)
+
+
+def test_bound_values_stay_and_may_be_replaced(backend: Backend) -> None:
+    graph = backend.compile(layer((12, 20)))
+    x = picture()
+    totals = []
+    for scale in (1.0, 1.0, 3.0):
+        graph.bind({"scale": np.array(scale, np.float32)})
+        totals.append(float(graph.run({"x": x})["total"]))
+    assert totals[0] == totals[1]
+    assert totals[2] == pytest.approx(3 * totals[0], rel=0.01)
+
+
+def test_a_symbolic_graph_takes_one_size_after_another(backend: Backend) -> None:
+    graph = backend.compile(layer(None))
+    graph.bind({"scale": np.array(1, np.float32)})
+    for height, width in ((12, 20), (31, 7), (12, 20)):
+        found = graph.run({"x": picture(height, width)})["y"]
+        assert found.shape == (1, 16, height, width)
+        error = np.abs(found - expected(picture(height, width), 1)).max()
+        assert error < (1e-4 if backend.precision == "f32" else 0.2)
+
+
+def test_results_do_not_depend_on_temporary_arrays(backend: Backend) -> None:
+    """The runtime reads our memory: arrays must live as long as it does."""
+    graph = backend.compile(layer((12, 20)))
+    graph.bind({"scale": np.array(1, np.float32)})
+    first = graph.run({"x": picture()})["y"].copy()
+    garbage = [picture(seed=seed) for seed in range(50)]
+    np.testing.assert_array_equal(graph.run({"x": picture()})["y"], first)
+    assert len(garbage) == 50
+
+
+def test_only_the_outputs_asked_for(backend: Backend) -> None:
+    graph = backend.compile(layer((12, 20)), outputs=["total"])
+    assert set(graph.run({"x": picture(), "scale": np.array(1, np.float32)})) == {"total"}
+
+
+def test_misuse_is_named(backend: Backend) -> None:
+    graph = backend.compile(layer((12, 20)))
+    with pytest.raises(BackendError, match="no input 'weight'; it has x, scale"):
+        graph.bind({"weight": np.zeros(3, np.float32)})
+    with pytest.raises(BackendError, match="No value for the graph's input scale"):
+        graph.run({"x": picture()})
+    graph.bind({"scale": np.array(1, np.float32)})
+    with pytest.raises(BackendError, match="'x' is float64"):
+        graph.run({"x": picture().astype(np.float64)})  # type: ignore[dict-item]
+    with pytest.raises(BackendError, match="not contiguous"):
+        graph.run({"x": picture().transpose(0, 1, 3, 2)})
+    with pytest.raises(BackendError, match=r"OpenVINO|ONNX Runtime"):
+        graph.run({"x": picture(13, 20)})
+
+
+def test_a_graph_no_runtime_knows_is_a_backend_error(backend: Backend) -> None:
+    graph = GraphBuilder()
+    y = graph.op("Relu", graph.input("x", (2,)))
+    graph.output(y, "y", (2,))
+    model = graph.build("broken")
+    model.graph.node[0].op_type = "NoSuchOperator"
+    with pytest.raises(BackendError, match="cannot compile"):
+        backend.compile(model)
+
+
+def test_many_runs_do_not_grow_memory(backend: Backend) -> None:
+    graph = backend.compile(layer((64, 64), channels=64))
+    graph.bind({"scale": np.array(1, np.float32)})
+    for _ in range(20):
+        graph.run({"x": picture(64, 64)})
+    before = peak_rss_bytes() or 0
+    for _ in range(300):
+        graph.run({"x": picture(64, 64)})
+    assert (peak_rss_bytes() or 0) - before < 16 * 2**20  # 300 outputs would be 300 MB
+
+
+def test_runtimes_leave_the_processor_s_arithmetic_alone(backend: Backend) -> None:
+    """A flag that flushes denormals to zero would change the program that embeds us."""
+    backend.compile(layer((12, 20))).run({"x": picture(), "scale": np.array(1, np.float32)})
+    assert np.float32(1e-40) * np.float32(0.5) > 0
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_threads_are_those_asked_for(threads: int) -> None:
+    for name, precision in HERE:
+        backend = open_backend(name, precision, threads)  # type: ignore[arg-type]
+        assert backend.threads == threads  # type: ignore[attr-defined]
+    assert open_backend("onnxruntime").threads == available_cores()  # type: ignore[attr-defined]
+
+
+def test_auto_takes_what_is_there_and_says_why() -> None:
+    name, precision, reason = choose()
+    assert (name, precision) in HERE
+    assert reason
+    assert open_backend("auto").name == name
+    assert choose("onnxruntime") == ("onnxruntime", "f32", "it was asked for")
+
+
+def test_a_precision_the_backend_lacks_is_refused_with_what_there_is() -> None:
+    with pytest.raises(BackendUnavailableError, match="does not compute in bf16 here; it has f32"):
+        open_backend("onnxruntime", "bf16")
+
+
+def test_every_choice_has_an_answer() -> None:
+    names = {info.name for info in available_backends()}
+    assert names | {"auto"} == set(get_args(BackendChoice))
+    for info in available_backends():
+        assert info.available == bool(info.precisions)
+        assert info.detail
+
+
+def test_cuda_is_refused_where_there_is_none() -> None:
+    (cuda,) = (info for info in available_backends() if info.name == "cuda")
+    if cuda.available:
+        assert open_backend("cuda").name == "cuda"
+    else:
+        with pytest.raises(BackendUnavailableError, match="onnxruntime-gpu"):
+            open_backend("cuda")
+
+
+@pytest.fixture
+def no_openvino(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setitem(sys.modules, "openvino", None)  # as if it were not installed
+    monkeypatch.delitem(sys.modules, "impasto.engine.backends.openvino_cpu", raising=False)
+    monkeypatch.delattr(backends, "openvino_cpu", raising=False)
+    yield
+    sys.modules.pop("impasto.engine.backends.openvino_cpu", None)
+
+
+@pytest.mark.usefixtures("no_openvino")
+def test_without_openvino_everything_else_works() -> None:
+    (info,) = (info for info in available_backends() if info.name == "openvino")
+    assert not info.available
+    assert "not installed" in info.detail
+    if choose()[0] != "cuda":
+        assert choose()[0] == "onnxruntime"
+    with pytest.raises(BackendUnavailableError, match="'openvino' is not available"):
+        open_backend("openvino")
