@@ -56,12 +56,13 @@ def test_an_even_pooling_of_known_size_needs_no_cropping() -> None:
 
 
 def test_sizes_that_are_known_leave_no_shape_nodes() -> None:
-    for op, attributes in {
+    cases: dict[str, dict[str, Any]] = {
         "MaxPool": {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1},
         "AveragePool": {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1] * 4},
         "ReduceMean": {},
         "Flatten": {},
-    }.items():
+    }
+    for op, attributes in cases.items():
         assert "Shape" not in emitted(op, KNOWN, **attributes), op
 
 

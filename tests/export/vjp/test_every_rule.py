@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime
+import openvino
 import pytest
 from vjp_cases import CASES, Case
 
@@ -74,6 +75,20 @@ def run_float32(model: onnx.ModelProto, feeds: Arrays) -> Arrays:
     return dict(zip(names, found, strict=True))
 
 
+def run_openvino(model: onnx.ModelProto, feeds: Arrays) -> Arrays:
+    settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
+    core = openvino.Core()
+    compiled = core.compile_model(core.read_model(model.SerializeToString(), b""), "CPU", settings)
+    real = {
+        name: np.asarray(feeds[name], np.float32)
+        for port in compiled.inputs
+        for name in port.names & feeds.keys()
+    }
+    found = compiled(real)
+    # Copies: a result may be a view of an input or of the request's memory.
+    return {name: np.array(value) for port, value in found.items() for name in port.names}
+
+
 def test_every_rule_has_a_case() -> None:
     assert {case.op for case in CASES} == set(PORTABLE.known())
 
@@ -105,6 +120,17 @@ def test_onnx_runtime_agrees_in_float32(case: Case, symbolic: bool) -> None:
     expected = evaluate(gradients(case, symbolic=False), feeds)
     found = run_float32(gradients(case, np.float32, symbolic=symbolic), feeds)
     assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-4, atol=1e-4 * np.abs(value).max())
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.op != "LRN"], ids=str)
+@pytest.mark.parametrize("symbolic", [False, True], ids=["known", "symbolic"])
+def test_openvino_agrees_in_float32(case: Case, symbolic: bool) -> None:
+    """All but LRN: the forward LRN of OpenVINO 2026.4 is 14 % off for a beta other than 0.75."""
+    feeds = with_cotangent(case, feeds_of(case))
+    expected = evaluate(gradients(case, symbolic=False), feeds)
+    found = run_openvino(gradients(case, np.float32, symbolic=symbolic), feeds)
     for name, value in expected.items():
         np.testing.assert_allclose(found[name], value, rtol=1e-4, atol=1e-4 * np.abs(value).max())
 
