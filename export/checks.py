@@ -72,7 +72,7 @@ def check_vjp(
         If the model cannot be differentiated, or has several outputs.
     """
     rng = np.random.default_rng(seed)
-    (output,) = [value.name for value in model.graph.output][:1]
+    output = model.graph.output[0].name
     values = {
         name: np.asarray(value) for name, value in (feeds or _default_feeds(model, rng)).items()
     }
