@@ -113,6 +113,16 @@ def test_a_wrong_lowering_is_replaced_loudly(
     assert "falling back" in caplog.text
 
 
+def test_what_is_chosen_agrees_with_the_reference(tmp_path: Path) -> None:
+    """With these layers OpenVINO 2026.4 in bfloat16 loses the style's gradient: it must not pass."""
+    options = Options(content_layers=("relu2_2",), style_layers=("relu3_1", "relu5_1"))
+    network = network_for(load_model("vgg19"), options)
+    chosen = verified(options, network, SIZE, tmp_path)
+    reference = open_backend("onnxruntime", "f32")
+    verdict = verify(chosen.backend, reference, network, chosen.lowering, SIZE, None)
+    assert verdict.passed
+
+
 def test_the_last_candidate_is_the_reference_itself() -> None:
     for backend in ("auto", "onnxruntime"):
         last = list(candidates(dataclasses.replace(SMALL, backend=backend)))[-1]  # type: ignore[arg-type]
