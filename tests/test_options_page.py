@@ -1,4 +1,4 @@
-"""docs/options.md is what scripts/options_table.py writes, and leaves no flag of neural-style out."""
+"""docs/options.md is what its script writes, and leaves no flag of neural-style out."""
 
 from __future__ import annotations
 

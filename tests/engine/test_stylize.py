@@ -179,7 +179,7 @@ def test_what_cannot_be_done_is_refused() -> None:
     with pytest.raises(OptionError, match="single path"):
         stylize(grey, str(PAINTING), QUICK)
     with pytest.raises(OptionError, match="float64"):
-        stylize(grey.astype(np.float64), [grey], QUICK)  # type: ignore[arg-type]
+        stylize(grey.astype(np.float64), [grey], QUICK)
     with pytest.raises(OptionError, match="too small for relu5_1"):
         stylize(grey[:4], [grey], QUICK)
     with pytest.raises(WeightsError, match="no such weights file"):

@@ -118,7 +118,7 @@ class NumpyNetwork:
             else:
                 g = pool_vjp(g, x, layer)
         g = g * np.array(self.preprocessing.scale)[:, None, None]
-        return g[::-1] if self.preprocessing.channel_order == "bgr" else g
+        return np.asarray(g[::-1] if self.preprocessing.channel_order == "bgr" else g, np.float64)
 
 
 def gram(features: F64) -> F64:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -31,4 +32,4 @@ def half_flat(height: int, width: int) -> F32:
     return picture
 
 
-KINDS = {"noise": noise, "photo": photo, "half_flat": half_flat}
+KINDS: dict[str, Callable[[int, int], F32]] = {"noise": noise, "photo": photo, "half_flat": half_flat}

@@ -139,7 +139,7 @@ def test_misuse_is_named(backend: Backend) -> None:
         graph.run({"x": picture()})
     graph.bind({"scale": np.array(1, np.float32)})
     with pytest.raises(BackendError, match="'x' is float64"):
-        graph.run({"x": picture().astype(np.float64)})  # type: ignore[dict-item]
+        graph.run({"x": picture().astype(np.float64)})
     with pytest.raises(BackendError, match="not contiguous"):
         graph.run({"x": picture().transpose(0, 1, 3, 2)})
     with pytest.raises(BackendError, match=r"OpenVINO|ONNX Runtime"):
@@ -176,7 +176,7 @@ def test_runtimes_leave_the_processor_s_arithmetic_alone(backend: Backend) -> No
 @pytest.mark.parametrize("threads", [1, 2])
 def test_threads_are_those_asked_for(threads: int) -> None:
     for name, precision in HERE:
-        backend = open_backend(name, precision, threads)  # type: ignore[arg-type]
+        backend = open_backend(name, precision, threads)
         assert backend.threads == threads  # type: ignore[attr-defined]
     assert open_backend("onnxruntime").threads == available_cores()  # type: ignore[attr-defined]
 
