@@ -32,4 +32,8 @@ def half_flat(height: int, width: int) -> F32:
     return picture
 
 
-KINDS: dict[str, Callable[[int, int], F32]] = {"noise": noise, "photo": photo, "half_flat": half_flat}
+KINDS: dict[str, Callable[[int, int], F32]] = {
+    "noise": noise,
+    "photo": photo,
+    "half_flat": half_flat,
+}
