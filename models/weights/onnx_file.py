@@ -91,8 +91,8 @@ def read(path: Path) -> dict[str, NDArray[np.float32]]:
     """
     try:
         tensors = _tensors(*_parsed(path), path)
-    # Text that is not UTF-8 is found when it is asked for, and is a ValueError.
-    except (OSError, DecodeError, ValueError) as error:
+    # Text that is not UTF-8 is found when it is asked for: a ValueError, or bytes in its place.
+    except (OSError, DecodeError, ValueError, TypeError) as error:
         raise WeightsError(f"{path}: not a readable ONNX file: {error}.") from error
     if not tensors:
         raise WeightsError(f"{path}: the ONNX model has no convolution over two dimensions.")
