@@ -167,8 +167,15 @@ class _Reader:
         attribute = root.attrs.get_id("layer_names")
         if math.prod(attribute.shape) * attribute.dtype.itemsize > _MAX_ATTRIBUTE_BYTES:
             raise self._error("its attribute 'layer_names' is larger than any network's")
+        # Strings of variable length lie in the global heap, where a damaged size can send the C
+        # library into an endless loop.
+        if attribute.dtype.kind != "S":
+            raise self._error(
+                f"its attribute 'layer_names' is of type {attribute.dtype}, expected strings of a "
+                "fixed length, as Keras writes"
+            )
         names = np.ravel(np.asarray(root.attrs["layer_names"]))
-        return [n.decode(errors="replace") if isinstance(n, bytes) else str(n) for n in names]
+        return [name.decode(errors="replace") for name in names]
 
     def _add_convolution(
         self, tensors: dict[str, NDArray[np.float32]], layer: str, datasets: list[Any]
