@@ -12,8 +12,9 @@ In all of them a layer's tensors share a group, and the last name on the way to 
 counted, is the layer's. A layer with one dataset of four dimensions is a convolution: its kernel
 (height, width, input channels, output channels), a cross-correlation, is returned transposed as
 ``block1_conv1.weight`` (output, input, height, width), and its dataset of one dimension as
-``block1_conv1.bias``. Layers come in the order of the attribute ``layer_names`` where there is one,
-and others after them, by name, with numbers counted as numbers. (Kernels in Theano's order of
+``block1_conv1.bias``. Layers come in the order of the attribute ``layer_names`` where there is one
+with strings of a fixed length, and others after them, by name, with numbers counted as numbers:
+``conv2d_2`` before ``conv2d_10``. (Kernels in Theano's order of
 dimensions are not recognised: their shape will fit no layer.)
 
 No dataset is larger than the file, nor are all of them together. Refused: links that are not hard
@@ -167,13 +168,10 @@ class _Reader:
         attribute = root.attrs.get_id("layer_names")
         if math.prod(attribute.shape) * attribute.dtype.itemsize > _MAX_ATTRIBUTE_BYTES:
             raise self._error("its attribute 'layer_names' is larger than any network's")
-        # Strings of variable length lie in the global heap, where a damaged size can send the C
-        # library into an endless loop.
+        # Strings of variable length, which Keras writes with h5py 3, lie in the global heap, where a
+        # damaged size sends the C library into an endless loop: they are not read.
         if attribute.dtype.kind != "S":
-            raise self._error(
-                f"its attribute 'layer_names' is of type {attribute.dtype}, expected strings of a "
-                "fixed length, as Keras writes"
-            )
+            return []
         names = np.ravel(np.asarray(root.attrs["layer_names"]))
         return [name.decode(errors="replace") for name in names]
 
