@@ -168,8 +168,8 @@ class _Reader:
         attribute = root.attrs.get_id("layer_names")
         if math.prod(attribute.shape) * attribute.dtype.itemsize > _MAX_ATTRIBUTE_BYTES:
             raise self._error("its attribute 'layer_names' is larger than any network's")
-        # Strings of variable length, which Keras writes with h5py 3, lie in the global heap, where a
-        # damaged size sends the C library into an endless loop: they are not read.
+        # Strings of variable length, which Keras writes with h5py 3, lie in the global heap, where
+        # a damaged size sends the C library into an endless loop: they are not read.
         if attribute.dtype.kind != "S":
             return []
         names = np.ravel(np.asarray(root.attrs["layer_names"]))
