@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from impasto.engine import machine
@@ -79,6 +81,70 @@ def test_cores_within_a_quota_of_version_1(cgroup: Path) -> None:
     assert machine.available_cores(cgroup) == 1
     (cgroup / "cpu/cpu.cfs_quota_us").write_text("-1\n")
     assert machine.available_cores(cgroup) >= 1
+
+
+def membership(folder: Path, text: str) -> Path:
+    (folder / "membership").write_text(text)
+    return folder / "membership"
+
+
+def test_limits_of_nested_groups_of_version_2(tmp_path: Path, meminfo: Path, cgroup: Path) -> None:
+    """As under a batch system: the job's limit is above the step the process runs in."""
+    told = membership(tmp_path, "0::/slurm/job_7/step_0\n")
+    job, step = cgroup / "slurm/job_7", cgroup / "slurm/job_7/step_0"
+    step.mkdir(parents=True)
+    (job / "memory.max").write_text("6000000000\n")
+    (job / "memory.current").write_text("1000000000\n")
+    (job / "cpu.max").write_text("100000 100000\n")
+    (step / "memory.max").write_text("max\n")
+    (step / "cpu.max").write_text("max 100000\n")
+    assert machine.total_memory(meminfo, cgroup, told) == 6_000_000_000
+    assert machine.available_memory(meminfo, cgroup, told) == 5_000_000_000
+    assert machine.available_cores(cgroup, told) == 1
+
+
+def test_limits_of_nested_groups_of_version_1(tmp_path: Path, meminfo: Path, cgroup: Path) -> None:
+    told = membership(tmp_path, "9:name=systemd:/\n5:cpu,cpuacct:/a/b\n4:memory:/a\n0::/\n")
+    for controller in ("cpu/a/b", "memory/a"):
+        (cgroup / controller).mkdir(parents=True)
+    (cgroup / "memory/a/memory.limit_in_bytes").write_text("3000000000\n")
+    (cgroup / "cpu/a/b/cpu.cfs_quota_us").write_text("50000\n")
+    (cgroup / "cpu/a/b/cpu.cfs_period_us").write_text("100000\n")
+    assert machine.total_memory(meminfo, cgroup, told) == 3_000_000_000
+    assert machine.available_cores(cgroup, told) == 1
+
+
+def test_cached_files_count_as_available(meminfo: Path, cgroup: Path) -> None:
+    (cgroup / "memory.max").write_text("8000000000\n")
+    (cgroup / "memory.current").write_text("7000000000\n")
+    (cgroup / "memory.stat").write_text("anon 900000000\ninactive_file 6000000000\n\nodd\n")
+    assert machine.available_memory(meminfo, cgroup) == 7_000_000_000
+
+
+@pytest.mark.parametrize("text", ["0::/../../outside\n", "nonsense\n\n::\n", "0::/not/there\n"])
+def test_a_path_outside_the_container_is_its_root(
+    tmp_path: Path, meminfo: Path, cgroup: Path, text: str
+) -> None:
+    (cgroup / "memory.max").write_text("8000000000\n")
+    assert machine.total_memory(meminfo, cgroup, membership(tmp_path, text)) == 8_000_000_000
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_freed_memory_goes_back_to_the_system() -> None:
+    if machine._malloc_trim() is None:
+        machine.return_freed_memory()  # does nothing, and does not fail
+        return
+    # Small enough for the heap; the last block keeps the heap from shrinking by itself.
+    blocks = [np.ones(100_000, np.uint8) for _ in range(500)]
+    last = blocks.pop()
+    del blocks
+    before = resident_bytes()
+    machine.return_freed_memory()
+    assert resident_bytes() < before - 40_000_000
+    assert last[0] == 1
 
 
 def test_unknown_is_none_or_python_s_own_answer(tmp_path: Path) -> None:
