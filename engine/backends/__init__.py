@@ -9,7 +9,7 @@ import importlib.metadata
 
 from impasto.engine.backends.base import Backend, BackendInfo, CompiledGraph, Precision
 from impasto.engine.options import BackendChoice, PrecisionChoice
-from impasto.errors import BackendUnavailableError
+from impasto.errors import BackendUnavailableError, UnknownNameError
 
 __all__ = [
     "Backend",
@@ -45,6 +45,8 @@ def choose(
     ------
     BackendUnavailableError
         If what was asked for is not there; the message says what is.
+    UnknownNameError
+        If there is no backend of that name.
     """
     if backend != "auto":
         return backend, _precision_of(backend, precision, device), "it was asked for"
@@ -85,6 +87,8 @@ def open_backend(
     ------
     BackendUnavailableError
         If it is not there, or not in that precision.
+    UnknownNameError
+        If there is no backend of that name.
     """
     name, chosen, _ = choose(backend, precision, device)  # type: ignore[arg-type]
     if name == "openvino":
@@ -122,11 +126,15 @@ def _precision_of(name: str, asked: PrecisionChoice, device: int = 0) -> Precisi
 
 def _info(name: str, device: int = 0) -> BackendInfo:
     probe = {"onnxruntime": _onnxruntime_info, "openvino": _openvino_info, "cuda": _cuda_info}
+    if name not in probe:
+        raise UnknownNameError("backend", name, ("auto", *NAMES))
     try:
         return probe[name](device)
     except ImportError as error:
         detail = f"The package is not installed or does not load ({error})."
-        return BackendInfo(name, False, "", (), detail)
+    except Exception as error:  # a package that is only half there fails in any way
+        detail = f"The package is damaged ({error}); remove it with pip and install it again."
+    return BackendInfo(name, False, "", (), detail)
 
 
 def _onnxruntime_info(_device: int) -> BackendInfo:

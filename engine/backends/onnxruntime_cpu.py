@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import onnx
-import onnxruntime as ort
 
 from impasto.engine.backends.base import FloatArray, Precision
-from impasto.engine.backends.buffers import Inputs, output_arrays
-from impasto.engine.machine import available_cores
+from impasto.engine.backends.buffers import Inputs, output_arrays, output_names
+from impasto.engine.backends.telemetry import telemetry_off
+from impasto.engine.machine import available_cores, return_freed_memory
 from impasto.errors import BackendError
+
+with telemetry_off():
+    import onnxruntime as ort
 
 __all__ = ["VERSION", "OnnxRuntimeCpu", "OnnxRuntimeGraph", "open_session", "session_options"]
 
@@ -46,9 +49,8 @@ class OnnxRuntimeCpu:
         self, model: onnx.ModelProto, outputs: Sequence[str] | None = None
     ) -> OnnxRuntimeGraph:
         """Compile `model`; see `Backend.compile`."""
-        return OnnxRuntimeGraph(
-            open_session(model, session_options(self.threads), [_PROVIDER]), outputs
-        )
+        session = open_session(model, session_options(self.threads), [_PROVIDER])
+        return OnnxRuntimeGraph(session, model, outputs)
 
 
 def session_options(threads: int) -> ort.SessionOptions:
@@ -66,22 +68,46 @@ def session_options(threads: int) -> ort.SessionOptions:
 def open_session(
     model: onnx.ModelProto, options: ort.SessionOptions, providers: Sequence[Any]
 ) -> ort.InferenceSession:
-    """Open a session, with the runtime's own errors turned into ours."""
+    """Open a session, with the runtime's own errors turned into ours.
+
+    A provider that fails to start is such an error: the runtime's fallback to the CPU, which it
+    reports on standard output, is off.
+    """
+    return_freed_memory()  # what building the graph left behind, before there is another copy of it
     try:
-        return ort.InferenceSession(model.SerializeToString(), options, providers=list(providers))
+        session = ort.InferenceSession(
+            model.SerializeToString(), options, providers=list(providers), enable_fallback=0
+        )
     except Exception as error:  # its exception types share no base but Exception
         raise _failure("compile", error) from error
+    # Kept by the session for its fallback only, and as large as all weights.
+    session._model_bytes = None
+    return session
 
 
 class OnnxRuntimeGraph:
-    """A session with its inputs and outputs in NumPy arrays it reads and writes directly."""
+    """A session with its inputs and outputs in NumPy arrays it reads and writes directly.
 
-    def __init__(self, session: ort.InferenceSession, outputs: Sequence[str] | None) -> None:
+    Parameters
+    ----------
+    session : InferenceSession
+    model : ModelProto
+        The graph it was made from; it is not kept.
+    outputs : sequence of str, optional
+        The outputs to compute; all of them by default.
+    """
+
+    def __init__(
+        self,
+        session: ort.InferenceSession,
+        model: onnx.ModelProto,
+        outputs: Sequence[str] | None = None,
+    ) -> None:
         self._session = session
-        self._inputs = Inputs([value.name for value in session.get_inputs()])
-        self._outputs = tuple(outputs or (value.name for value in session.get_outputs()))
+        self._inputs = Inputs(model)
+        self._outputs = output_names(model, outputs)
         self._arrays: dict[str, FloatArray] = {}
-        self._shapes: dict[str, tuple[int, ...]] = {}
+        self._shapes: dict[str, tuple[int, ...]] | None = None
 
     def bind(self, values: Mapping[str, FloatArray]) -> None:
         """Set inputs that stay; see `CompiledGraph.bind`."""
@@ -89,9 +115,7 @@ class OnnxRuntimeGraph:
 
     def run(self, values: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
         """Run on the bound inputs and `values`; see `CompiledGraph.run`."""
-        self._inputs.checked(values)
-        self._inputs.require_all(values)
-        feeds = {**self._inputs.bound, **values}
+        feeds = self._inputs.with_bound(values)
         shapes = {name: value.shape for name, value in feeds.items()}
         try:
             if shapes != self._shapes:
@@ -110,6 +134,7 @@ class OnnxRuntimeGraph:
         self, feeds: dict[str, FloatArray], shapes: dict[str, tuple[int, ...]]
     ) -> dict[str, FloatArray]:
         """Run with outputs the runtime allocates, and keep arrays of their shapes for later."""
+        return_freed_memory()  # what compiling left behind
         found = dict(zip(self._outputs, self._session.run(list(self._outputs), feeds), strict=True))
         self._arrays = output_arrays({name: value.shape for name, value in found.items()})
         self._shapes = shapes

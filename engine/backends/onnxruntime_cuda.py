@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from functools import cache
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from onnx import TensorProto, helper
 
 from impasto.engine.backends.base import Precision
@@ -16,16 +20,22 @@ from impasto.engine.backends.onnxruntime_cpu import (
     open_session,
     session_options,
 )
+from impasto.engine.backends.telemetry import telemetry_off
 from impasto.errors import BackendError, BackendUnavailableError
 
-__all__ = ["OnnxRuntimeCuda", "why_cuda_is_unavailable"]
+with telemetry_off():
+    import onnxruntime as ort
+
+__all__ = ["OnnxRuntimeCuda", "nodes_on_cpu", "why_cuda_is_unavailable"]
+
+logger = logging.getLogger(__name__)
 
 PROVIDER = "CUDAExecutionProvider"
 
-SWAP = (
-    "`pip uninstall onnxruntime` and then `pip install onnxruntime-gpu[cuda,cudnn]`: they share a "
-    "folder, so never install both"
-)
+HEAVY_OPS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
+"""What belongs on the GPU; ONNX Runtime computes shapes on the CPU on purpose."""
+
+_PLACEMENT = "session.record_ep_graph_assignment_info"
 
 
 class OnnxRuntimeCuda:
@@ -41,7 +51,7 @@ class OnnxRuntimeCuda:
     Raises
     ------
     BackendUnavailableError
-        If the provider is not installed, or does not load.
+        If the provider is not installed, does not load, or fails on a first convolution.
     """
 
     name = "cuda"
@@ -49,26 +59,11 @@ class OnnxRuntimeCuda:
     lowering = "portable"
 
     def __init__(self, device: int = 0, autotune: bool = False) -> None:
-        if PROVIDER not in ort.get_available_providers():
-            raise BackendUnavailableError(
-                f"The backend 'cuda' needs ONNX Runtime's GPU package; this is onnxruntime "
-                f"{ort.__version__} with {', '.join(ort.get_available_providers())}. To swap it: "
-                f"{SWAP}."
-            )
-        # ONNX Runtime's own switch does not reach every cuDNN convolution.
-        os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
-        ort.preload_dlls()
+        problem = why_cuda_is_unavailable(device)
+        if problem:
+            raise BackendUnavailableError(f"The backend 'cuda' is not available: {problem}")
         self.device = device
-        self._provider = (
-            PROVIDER,
-            {
-                "device_id": str(device),
-                "use_tf32": "0",
-                "arena_extend_strategy": "kSameAsRequested",
-                "cudnn_conv_algo_search": "EXHAUSTIVE" if autotune else "HEURISTIC",
-            },
-        )
-        self._smoke_test()
+        self.autotune = autotune
 
     @property
     def fingerprint(self) -> str:
@@ -78,46 +73,105 @@ class OnnxRuntimeCuda:
     def compile(
         self, model: onnx.ModelProto, outputs: Sequence[str] | None = None
     ) -> OnnxRuntimeGraph:
-        """Compile `model`; see `Backend.compile`."""
-        session = open_session(
-            model, session_options(threads=1), [self._provider, "CPUExecutionProvider"]
-        )
-        # A provider that does not load is only logged, and the session then runs on the CPU.
-        if PROVIDER not in session.get_providers():
-            raise BackendError(
-                f"ONNX Runtime did not load the CUDA provider for GPU {self.device} and would run "
-                f"on {', '.join(session.get_providers())}. CUDA or cuDNN libraries may be missing: "
-                f"see docs/gpu.md, or {SWAP}."
-            )
-        return OnnxRuntimeGraph(session, outputs)
+        """Compile `model`; see `Backend.compile`.
 
-    def _smoke_test(self) -> None:
-        """Run one convolution: a provider may be listed and yet lack cuDNN."""
-        shape = [1, 3, 8, 8]
-        node = helper.make_node("Conv", ["x", "w"], ["y"])
-        weight = helper.make_tensor("w", TensorProto.FLOAT, [4, 3, 3, 3], np.ones(108))
-        graph = helper.make_graph(
-            [node],
-            "smoke",
-            [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
-            [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4, 6, 6])],
-            [weight],
-        )
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-        try:
-            (found,) = self.compile(model).run({"x": np.ones(shape, np.float32)}).values()
-        except BackendError as error:
-            raise BackendUnavailableError(
-                f"The backend 'cuda' does not run here: {error}"
-            ) from error
-        if not np.allclose(found, 27):
-            raise BackendUnavailableError("The backend 'cuda' computes a wrong convolution here.")
+        Convolutions and products that the provider leaves to the CPU are logged as a warning: the
+        numbers are right, the time is not.
+        """
+        session = _open_on_gpu(model, self.device, self.autotune)
+        left = nodes_on_cpu(session)
+        if left:
+            counted = ", ".join(f"{count} {op}" for op, count in sorted(left.items()))
+            logger.warning("The CUDA provider leaves %s to the CPU; it will be slow.", counted)
+        return OnnxRuntimeGraph(session, model, outputs)
 
 
+@cache
 def why_cuda_is_unavailable(device: int = 0) -> str:
-    """Return why the backend cannot be used, or an empty string if it can."""
+    """Return why the backend cannot be used, or an empty string if it can.
+
+    A provider that is listed may still lack the driver, CUDA or cuDNN, and then runs on the CPU or
+    fails in its first convolution: so one is run.
+    """
+    found = ort.get_available_providers()
+    if PROVIDER not in found:
+        return (
+            f"It needs ONNX Runtime's GPU package, and this is onnxruntime {ort.__version__} with "
+            f"{', '.join(found)}. To swap it: `pip uninstall onnxruntime` and then `pip install "
+            "onnxruntime-gpu[cuda,cudnn]`; they share a folder, so never install both."
+        )
+    # ONNX Runtime's own switch does not reach every cuDNN convolution.
+    os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
+    with redirect_stdout(io.StringIO()) as said:  # standard output is not the runtime's to write to
+        ort.preload_dlls()
     try:
-        OnnxRuntimeCuda(device)
-    except BackendUnavailableError as error:
-        return str(error)
-    return ""
+        with _quiet_runtime():
+            model = _one_convolution()
+            graph = OnnxRuntimeGraph(_open_on_gpu(model, device), model)
+            (result,) = graph.run({"x": np.ones((1, 3, 8, 8), np.float32)}).values()
+    except BackendError as error:
+        missing = said.getvalue().partition("\n")[0]
+        return (
+            f"{(missing or str(error)).rstrip('.')}. It needs an NVIDIA driver and `pip install "
+            "onnxruntime-gpu[cuda,cudnn]`; see docs/gpu.md."
+        )
+    return "" if np.allclose(result, 27) else "It computes a wrong convolution."
+
+
+def nodes_on_cpu(session: ort.InferenceSession) -> Counter[str]:
+    """Return how many nodes of each of the :data:`HEAVY_OPS` a session runs on the CPU.
+
+    The session must have been opened with the placement recorded. Versions of ONNX Runtime that do
+    not tell it count none.
+    """
+    if not hasattr(session, "get_provider_graph_assignment_info"):
+        return Counter()
+    return Counter(
+        node.op_type
+        for part in session.get_provider_graph_assignment_info()
+        if part.ep_name == "CPUExecutionProvider"
+        for node in part.get_nodes()
+        if node.op_type in HEAVY_OPS
+    )
+
+
+def _open_on_gpu(
+    model: onnx.ModelProto, device: int, autotune: bool = False
+) -> ort.InferenceSession:
+    options = session_options(threads=1)
+    options.add_session_config_entry(_PLACEMENT, "1")
+    provider = {
+        "device_id": str(device),
+        "use_tf32": "0",
+        "arena_extend_strategy": "kSameAsRequested",
+        "cudnn_conv_algo_search": "EXHAUSTIVE" if autotune else "HEURISTIC",
+    }
+    session = open_session(model, options, [(PROVIDER, provider), "CPUExecutionProvider"])
+    if PROVIDER not in session.get_providers():
+        raise BackendError(
+            f"ONNX Runtime did not load the CUDA provider for GPU {device} and would run on "
+            f"{', '.join(session.get_providers())}."
+        )
+    return session
+
+
+def _one_convolution() -> onnx.ModelProto:
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["x", "w"], ["y"])],
+        "smoke",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 8, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4, 6, 6])],
+        [helper.make_tensor("w", TensorProto.FLOAT, [4, 3, 3, 3], np.ones(108))],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+
+
+@contextmanager
+def _quiet_runtime() -> Iterator[None]:
+    """Keep the runtime's log, which repeats in many lines what our message says, off the screen."""
+    fatal, usual = 4, 2
+    ort.set_default_logger_severity(fatal)
+    try:
+        yield
+    finally:
+        ort.set_default_logger_severity(usual)

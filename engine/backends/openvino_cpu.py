@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
+from typing import Any
 
-import numpy as np
 import onnx
-import openvino as ov
 
 from impasto.engine.backends.base import FloatArray, Precision
-from impasto.engine.backends.buffers import Inputs, output_arrays
-from impasto.engine.machine import available_cores
+from impasto.engine.backends.buffers import Inputs, output_arrays, output_names
+from impasto.engine.backends.telemetry import telemetry_off
+from impasto.engine.machine import available_cores, return_freed_memory
 from impasto.errors import BackendError, BackendUnavailableError
+
+with telemetry_off():
+    import openvino as ov
 
 __all__ = ["OpenVino", "native_precisions"]
 
@@ -54,7 +57,8 @@ class OpenVino:
         self, model: onnx.ModelProto, outputs: Sequence[str] | None = None
     ) -> OpenVinoGraph:
         """Compile `model`; see `Backend.compile`."""
-        names = tuple(outputs or (value.name for value in model.graph.output))
+        names = output_names(model, outputs)
+        return_freed_memory()  # what building the graph left behind
         try:
             core = _core()
             compiled = core.compile_model(
@@ -68,55 +72,76 @@ class OpenVino:
             )
         except Exception as error:  # its exception types share no base but Exception
             raise BackendError(f"OpenVINO cannot compile the graph: {_last_line(error)}") from error
-        return OpenVinoGraph(compiled, names)
+        return OpenVinoGraph(compiled, model, names)
 
 
 class OpenVinoGraph:
-    """A compiled model with its inputs and outputs in NumPy arrays it reads and writes directly."""
+    """A compiled model with its inputs and outputs in NumPy arrays it reads and writes directly.
 
-    def __init__(self, compiled: ov.CompiledModel, outputs: tuple[str, ...]) -> None:
+    Parameters
+    ----------
+    compiled : CompiledModel
+    model : ModelProto
+        The graph it was made from; it is not kept.
+    outputs : tuple of str
+    """
+
+    def __init__(
+        self, compiled: ov.CompiledModel, model: onnx.ModelProto, outputs: tuple[str, ...]
+    ) -> None:
         self._compiled = compiled
-        self._request = compiled.create_infer_request()
-        self._inputs = Inputs([port.any_name for port in compiled.inputs])
+        self._request: Any = None  # an InferRequest, from the first run on
+        self._inputs = Inputs(model)
         self._outputs = outputs
+        # What the request reads, and the tensors on it: it does not keep them alive itself.
+        self._read: dict[str, tuple[FloatArray, ov.Tensor]] = {}
         self._arrays: dict[str, FloatArray] = {}
-        self._given: dict[str, FloatArray] = {}
-        static = all(port.partial_shape.is_static for port in compiled.outputs)
-        if static:
-            shapes = {name: tuple(compiled.output(name).shape) for name in outputs}
-            self._arrays = output_arrays(shapes)
-            for name, array in self._arrays.items():
-                self._request.set_tensor(name, _shared(array))
+        self._shapes: dict[str, tuple[int, ...]] | None = None
 
     def bind(self, values: Mapping[str, FloatArray]) -> None:
         """Set inputs that stay; see `CompiledGraph.bind`."""
         self._inputs.bind(values)
-        self._set(values)
 
     def run(self, values: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
         """Run on the bound inputs and `values`; see `CompiledGraph.run`."""
-        self._inputs.checked(values)
-        self._inputs.require_all(values)
-        self._set(values)
-        self._given = dict(values)  # the request holds no reference to the arrays it reads
+        feeds = self._inputs.with_bound(values)
+        shapes = {name: value.shape for name, value in feeds.items()}
         try:
-            self._request.infer()
-        except Exception as error:
+            if shapes != self._shapes:
+                self._first_run(feeds, shapes)
+            else:
+                self._hand_over(feeds)
+                self._request.infer()
+        except Exception as error:  # its exception types share no base but Exception
             raise BackendError(f"OpenVINO cannot run the graph: {_last_line(error)}") from error
-        if self._arrays:
-            return dict(self._arrays)
-        return {name: np.array(self._request.get_tensor(name).data) for name in self._outputs}
+        return dict(self._arrays)
 
-    def _set(self, values: Mapping[str, FloatArray]) -> None:
-        try:
-            for name, value in values.items():
-                self._request.set_tensor(name, _shared(value))
-        except Exception as error:
-            raise BackendError(f"OpenVINO refuses an input: {_last_line(error)}") from error
+    def _first_run(self, feeds: dict[str, FloatArray], shapes: dict[str, tuple[int, ...]]) -> None:
+        """Run with outputs the runtime allocates, and give it arrays of their shapes for later."""
+        self._request, self._read, self._shapes = None, {}, None  # they belong to other shapes
+        return_freed_memory()  # theirs, and what compiling left behind
+        self._request = self._compiled.create_infer_request()
+        self._hand_over(feeds)
+        self._request.infer()
+        found = {name: self._request.get_tensor(name) for name in self._outputs}
+        arrays = output_arrays({name: tensor.shape for name, tensor in found.items()})
+        for name, array in arrays.items():
+            array[...] = found[name].data
+            self._request.set_tensor(name, _shared(array))
+        self._arrays, self._shapes = arrays, shapes
+
+    def _hand_over(self, feeds: Mapping[str, FloatArray]) -> None:
+        for name, array in feeds.items():
+            known, _ = self._read.get(name, (None, None))
+            if known is not array or not array.flags.writeable:
+                tensor = _shared(array)
+                self._request.set_tensor(name, tensor)
+                self._read[name] = array, tensor
 
 
 def _shared(array: FloatArray) -> ov.Tensor:
-    return ov.Tensor(array, shared_memory=True)
+    """Return a tensor in the array's own memory; a read-only array is copied, as OpenVINO asks."""
+    return ov.Tensor(array if array.flags.writeable else array.copy(), shared_memory=True)
 
 
 @cache

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from typing import get_args
+from types import ModuleType
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 import pytest
+from onnx.reference import ReferenceEvaluator
 
 from impasto.engine import backends
 from impasto.engine.backends import Backend, available_backends, choose, open_backend
 from impasto.engine.backends.base import FloatArray
 from impasto.engine.machine import available_cores, peak_rss_bytes
 from impasto.engine.options import BackendChoice
-from impasto.errors import BackendError, BackendUnavailableError
+from impasto.errors import BackendError, BackendUnavailableError, UnknownNameError
 from impasto.export.graph import GraphBuilder
 
 HERE = [
@@ -74,6 +76,26 @@ def test_float32_backends_compute_in_float32(
     assert found["total"] == pytest.approx(found["y"].sum(), rel=1e-5)
 
 
+def gram(dtype: npt.DTypeLike) -> onnx.ModelProto:
+    """F Fᵀ of relu(convolution(x)), F being its channels by its pixels."""
+    graph = GraphBuilder(dtype=dtype)
+    weight = np.random.default_rng(0).normal(size=(16, 3, 3, 3)).astype(dtype)
+    x = graph.input("x", (1, 3, 12, 20))
+    y = graph.op("Relu", graph.op("Conv", x, graph.constant(weight)))
+    flat = graph.op("Reshape", y, graph.constant([16, 180]))
+    graph.output(graph.op("MatMul", flat, graph.op("Transpose", flat)), "gram", (16, 16))
+    return graph.build("gram")
+
+
+@pytest.mark.parametrize(("name", "precision"), F32)
+def test_float32_backends_agree_with_onnx_s_reference_in_float64(name: str, precision: str) -> None:
+    graph = open_backend(name, precision).compile(gram(np.float32))  # type: ignore[arg-type]
+    (result,) = ReferenceEvaluator(gram(np.float64)).run(None, {"x": picture().astype(np.float64)})
+    exact: npt.NDArray[np.float64] = np.asarray(result, np.float64)
+    found = graph.run({"x": picture()})["gram"]
+    np.testing.assert_allclose(found, exact, rtol=1e-5, atol=1e-5 * np.abs(exact).max())
+
+
 def test_the_precision_is_the_one_asked_for(backend: Backend) -> None:
     x = picture()
     found = backend.compile(layer((12, 20))).run({"x": x, "scale": np.array(1, np.float32)})["y"]
@@ -83,8 +105,11 @@ def test_the_precision_is_the_one_asked_for(backend: Backend) -> None:
     assert low <= error < high
 
 
-def test_outputs_are_written_in_place_run_after_run(backend: Backend) -> None:
-    graph = backend.compile(layer((12, 20)))
+@pytest.mark.parametrize("size", [(12, 20), None], ids=["fixed", "symbolic"])
+def test_outputs_are_written_in_place_run_after_run(
+    backend: Backend, size: tuple[int, int] | None
+) -> None:
+    graph = backend.compile(layer(size))
     graph.bind({"scale": np.array(1, np.float32)})
     for _ in range(2):
         graph.run({"x": picture(seed=3)})
@@ -104,6 +129,44 @@ def test_bound_values_stay_and_may_be_replaced(backend: Backend) -> None:
         totals.append(float(graph.run({"x": x})["total"]))
     assert totals[0] == totals[1]
     assert totals[2] == pytest.approx(3 * totals[0], rel=0.01)
+
+
+def test_a_value_given_to_one_run_counts_for_that_run(backend: Backend) -> None:
+    graph = backend.compile(layer((12, 20)))
+    graph.bind({"scale": np.array(1, np.float32)})
+    x = picture()
+    once = float(graph.run({"x": x})["total"])
+    thrice = float(graph.run({"x": x, "scale": np.array(3, np.float32)})["total"])
+    assert thrice == pytest.approx(3 * once, rel=0.01)
+    assert float(graph.run({"x": x})["total"]) == once
+
+
+def test_read_only_arrays_are_taken(backend: Backend) -> None:
+    graph = backend.compile(layer((12, 20)))
+    graph.bind({"scale": np.array(1, np.float32)})
+    x = picture()
+    total = float(graph.run({"x": x})["total"])
+    x.flags.writeable = False
+    assert float(graph.run({"x": x})["total"]) == total
+    window = np.ones_like(x)
+    frozen = window.view()
+    frozen.flags.writeable = False
+    graph.run({"x": frozen})
+    window[...] = x  # a read-only view of an array that changes
+    assert float(graph.run({"x": frozen})["total"]) == total
+
+
+def test_after_a_failed_run_the_next_one_is_right(backend: Backend) -> None:
+    builder = GraphBuilder()
+    x, y = builder.input("x", ("n",)), builder.input("y", ("m",))
+    builder.output(builder.op("Add", x, y), "sum", (None,))
+    graph = backend.compile(builder.build("add"))
+    three, four = np.full(3, 2, np.float32), np.full(4, 5, np.float32)
+    assert graph.run({"x": three, "y": three})["sum"].tolist() == [4, 4, 4]
+    with pytest.raises(BackendError, match="cannot run the graph"):
+        graph.run({"x": three, "y": four})
+    assert graph.run({"x": three, "y": three})["sum"].tolist() == [4, 4, 4]
+    assert graph.run({"x": four, "y": four})["sum"].tolist() == [10, 10, 10, 10]
 
 
 def test_a_symbolic_graph_takes_one_size_after_another(backend: Backend) -> None:
@@ -142,8 +205,21 @@ def test_misuse_is_named(backend: Backend) -> None:
         graph.run({"x": picture().astype(np.float64)})
     with pytest.raises(BackendError, match="not contiguous"):
         graph.run({"x": picture().transpose(0, 1, 3, 2)})
-    with pytest.raises(BackendError, match=r"OpenVINO|ONNX Runtime"):
+    with pytest.raises(BackendError, match=r"shape \(1, 3, 13, 20\); .* \(1, 3, 12, 20\)"):
         graph.run({"x": picture(13, 20)})
+    with pytest.raises(BackendError, match=r"'scale' has shape \(1\); the graph takes \(\)"):
+        graph.bind({"scale": np.ones(1, np.float32)})
+    with pytest.raises(BackendError, match="'scale' is a float"):
+        graph.bind({"scale": 1.0})  # type: ignore[dict-item]
+    with pytest.raises(BackendError, match="no output gradient; it has y, total"):
+        backend.compile(layer((12, 20)), outputs=["gradient"])
+    assert graph.run({"x": picture()})["total"] > 0  # and none of it did any harm
+
+
+def test_a_symbolic_side_is_any_but_a_fixed_one_is_not(backend: Backend) -> None:
+    graph = backend.compile(layer(None))
+    with pytest.raises(BackendError, match=r"\(1, 4, 8, 8\); the graph takes \(1, 3, any, any\)"):
+        graph.bind({"x": np.zeros((1, 4, 8, 8), np.float32)})
 
 
 def test_a_graph_no_runtime_knows_is_a_backend_error(backend: Backend) -> None:
@@ -174,11 +250,21 @@ def test_runtimes_leave_the_processor_s_arithmetic_alone(backend: Backend) -> No
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_threads_are_those_asked_for(threads: int) -> None:
+def test_threads_and_precision_reach_the_runtime(threads: int) -> None:
     for name, precision in HERE:
-        backend = open_backend(name, precision, threads)
-        assert backend.threads == threads  # type: ignore[attr-defined]
-    assert open_backend("onnxruntime").threads == available_cores()  # type: ignore[attr-defined]
+        graph: Any = open_backend(name, precision, threads).compile(layer((12, 20)))
+        if name == "openvino":
+            used = graph._compiled.get_property("INFERENCE_NUM_THREADS")
+            assert used == min(threads, available_cores())
+            hint = graph._compiled.get_property("INFERENCE_PRECISION_HINT")
+            assert hint.get_type_name() == {"f32": "f32", "bf16": "bf16"}[precision]
+        if name == "onnxruntime":
+            assert graph._session.get_session_options().intra_op_num_threads == threads
+
+
+def test_threads_are_by_default_one_per_available_core() -> None:
+    backend: Any = open_backend("onnxruntime")
+    assert backend.threads == available_cores()
 
 
 def test_auto_takes_what_is_there_and_says_why() -> None:
@@ -192,6 +278,11 @@ def test_auto_takes_what_is_there_and_says_why() -> None:
 def test_a_precision_the_backend_lacks_is_refused_with_what_there_is() -> None:
     with pytest.raises(BackendUnavailableError, match="does not compute in bf16 here; it has f32"):
         open_backend("onnxruntime", "bf16")
+
+
+def test_an_unknown_backend_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(UnknownNameError, match="Did you mean 'openvino'"):
+        open_backend("openvin")
 
 
 def test_every_choice_has_an_answer() -> None:
@@ -229,3 +320,17 @@ def test_without_openvino_everything_else_works() -> None:
         assert choose()[0] == "onnxruntime"
     with pytest.raises(BackendUnavailableError, match="'openvino' is not available"):
         open_backend("openvino")
+
+
+def test_a_half_removed_runtime_is_reported_and_not_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Removing one of ONNX Runtime's two packages deletes files of the other."""
+    for name in ("onnxruntime_cpu", "onnxruntime_cuda"):
+        monkeypatch.delitem(sys.modules, f"impasto.engine.backends.{name}", raising=False)
+        monkeypatch.delattr(backends, name, raising=False)
+    monkeypatch.setitem(sys.modules, "onnxruntime", ModuleType("onnxruntime"))
+    found = {info.name: info for info in available_backends()}
+    assert not found["onnxruntime"].available
+    assert "damaged" in found["onnxruntime"].detail
+    assert "install it again" in found["cuda"].detail
+    for name in ("onnxruntime_cpu", "onnxruntime_cuda"):
+        sys.modules.pop(f"impasto.engine.backends.{name}", None)
