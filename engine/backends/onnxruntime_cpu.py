@@ -60,6 +60,10 @@ def session_options(threads: int) -> ort.SessionOptions:
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
+    # With a memory pattern the second run allocates one block for everything, beside the blocks of
+    # the first run, which the arena keeps: 1.55 GB instead of 0.92 for VGG-19's gradient at 512
+    # pixels, and no faster.
+    options.enable_mem_pattern = False
     # session.set_denormal_as_zero stays off: it changes the calling thread's floating point for
     # good, and with it the program that embeds us.
     return options

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
 
@@ -241,6 +243,32 @@ def test_many_runs_do_not_grow_memory(backend: Backend) -> None:
     for _ in range(300):
         graph.run({"x": picture(64, 64)})
     assert (peak_rss_bytes() or 0) - before < 16 * 2**20  # 300 outputs would be 300 MB
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def deep(size: int) -> onnx.ModelProto:
+    """Eight convolutions of 64 channels, and the sum of what comes out."""
+    graph = GraphBuilder()
+    y = graph.input("x", (1, 64, size, size))
+    random = np.random.default_rng(0)
+    for _ in range(8):
+        weight = (random.normal(size=(64, 64, 3, 3)) / 24).astype(np.float32)
+        y = graph.op("Relu", graph.op("Conv", y, graph.constant(weight, "w"), pads=[1] * 4))
+    graph.output(graph.op("ReduceSum", y, keepdims=0), "total", ())
+    return graph.build("deep")
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="Linux tells resident memory")
+def test_the_second_run_takes_no_more_memory_than_the_first(backend: Backend) -> None:
+    graph = backend.compile(deep(256))
+    x = np.ones((1, 64, 256, 256), np.float32)  # 16 MB, as every feature map
+    graph.run({"x": x})
+    before = resident_bytes()
+    graph.run({"x": x})
+    assert resident_bytes() - before < x.nbytes
 
 
 def test_runtimes_leave_the_processor_s_arithmetic_alone(backend: Backend) -> None:
