@@ -23,6 +23,8 @@ SOURCES := pyproject.toml README.md LICENSE $(shell find src engine export model
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
+# Tests and documentation that import ONNX Runtime themselves report nothing either.
+export ORT_DISABLE_TELEMETRY := 1
 # Another environment's packages must not leak in.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 

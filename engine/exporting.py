@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -49,7 +50,7 @@ def save_graph(model: onnx.ModelProto, path: Path) -> None:
     ImpastoError
         If the file cannot be written, as on a full disk.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         onnx.save(model, temporary)
         temporary.replace(path)

@@ -220,7 +220,7 @@ def _check_size(path: Path, size: tuple[int, int], max_pixels: int) -> None:
     if width * height > max_pixels:
         raise ImageFileError(
             f"{path} is {width}x{height}, {width * height:,} pixels; at most {max_pixels:,} are "
-            "accepted. Give a smaller picture, or raise the limit if you trust the file."
+            "accepted. Give a smaller picture."
         )
 
 

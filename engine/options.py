@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, NoneType, UnionType
 from typing import Any, Literal, get_args
 
 from impasto.errors import OptionError, UnknownNameError
@@ -147,6 +147,7 @@ class Options:
     )
 
     def __post_init__(self) -> None:
+        self._check_types()
         for item in fields(self):
             value, choices = getattr(self, item.name), item.metadata["choices"]
             if choices and value not in choices:
@@ -156,6 +157,24 @@ class Options:
             raise OptionError("No content layers and no style layers: there is nothing to paint.")
         if not self.init:
             raise OptionError(f"--init is empty; give {', '.join(INITS)} or a picture file.")
+
+    def _check_types(self) -> None:
+        """Refuse values of another type than the default's; make lists tuples."""
+        for item in fields(self):
+            value, default = getattr(self, item.name), item.default
+            kind: type | UnionType = type(default)
+            if isinstance(default, tuple) and isinstance(value, list):
+                value = tuple(value)
+                object.__setattr__(self, item.name, value)
+            elif default is None:
+                kind = Path | str | NoneType
+            elif kind is float:
+                kind = float | int
+            if not isinstance(value, kind) or isinstance(value, bool) != isinstance(default, bool):
+                raise OptionError(
+                    f"{_flag(item.name)} is {value!r}, a {type(value).__name__}; it takes a value "
+                    f"such as {default!r}."
+                )
 
     def _check_numbers(self) -> None:
         bounds: Mapping[str, tuple[float, float]] = {
@@ -179,6 +198,11 @@ class Options:
                 raise OptionError(
                     f"{_flag(name)} is {value}; it takes a number from {low:g} to {high:g}."
                 )
+        if self.size * self.style_scale > MAX_SIZE:
+            raise OptionError(
+                f"--size {self.size} times --style-scale {self.style_scale:g} is more than "
+                f"{MAX_SIZE} pixels."
+            )
         blend = self.style_blend_weights
         if any(not math.isfinite(w) or w < 0 for w in blend) or (blend and sum(blend) <= 0):
             raise OptionError(

@@ -141,7 +141,7 @@ def stylize(
     with clock("optimize"):
         status = search.run(optimizer)
     return StylizeResult(
-        image=search.render(search.best.x),
+        image=search.picture(),
         status=status,
         loss=search.best.loss,
         losses=search.best_losses,
@@ -190,6 +190,13 @@ class _Search:
                 f"improve ({outcome.reason}). Check the weights file and the loss weights."
             )
         return outcome.status
+
+    def picture(self) -> Image:
+        """Return the best picture; a Ctrl-C while it is rendered does not lose it."""
+        try:
+            return self.render(self.best.x)
+        except KeyboardInterrupt:
+            return self.render(self.best.x)
 
     def render(self, image: FloatArray) -> Image:
         """Turn an image of shape (1, 3, H, W) into the picture to save."""

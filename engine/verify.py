@@ -2,9 +2,9 @@
 
 OpenVINO 2026.4 was seen to compute a wrong gradient, without an error, for a graph of standard
 ops; which graphs, versions and processors do so cannot be known in advance. So on the first use of
-a graph on a backend, in a precision, on a processor, its loss terms and gradient are compared with
-ONNX Runtime's portable lowering in float32 on a small picture. The verdict is remembered in the
-cache directory.
+a graph on a backend, in a precision, on a processor, its loss terms and gradient, and the feature
+maps and Gram matrices that make the targets, are compared with ONNX Runtime's portable lowering in
+float32 on a small picture. The verdict is remembered in the cache directory.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
+import impasto.export
 from impasto import __version__
 from impasto.engine.backends.base import Backend, CompiledGraph, FloatArray, Precision
 from impasto.engine.machine import processor_name
@@ -60,7 +62,7 @@ class Verdict:
     norm_ratio : float
         Norm of the tested gradient over that of the reference.
     worst_term : str
-        Name of the loss term with the largest relative error.
+        Name of the loss term, feature map or Gram matrix with the largest relative error.
     term_error : float
         That error.
     passed : bool
@@ -74,8 +76,8 @@ class Verdict:
 
     def __str__(self) -> str:
         return (
-            f"gradient cosine {self.cosine:.6f}, norm ratio {self.norm_ratio:.4f}, largest loss "
-            f"error {self.term_error:.2%} ({self.worst_term})"
+            f"gradient cosine {self.cosine:.6f}, norm ratio {self.norm_ratio:.4f}, largest "
+            f"relative error {self.term_error:.2%} ({self.worst_term})"
         )
 
 
@@ -142,7 +144,9 @@ def _compare(
     backend: Backend, reference: Backend, network: Network, lowering: str, size: tuple[int, int]
 ) -> Verdict:
     image = probe_image(size)
-    inputs = _probe_targets(reference, network, image)
+    outputs = _probe_features(reference, network, image)
+    features = _probe_features(backend, network, image)
+    inputs = _probe_inputs(network, outputs)
     expected = _evaluate(reference, network, "portable", size, inputs, image)
     # Weigh each term by its inverse, so that none drowns the others.
     balanced = {
@@ -153,13 +157,16 @@ def _compare(
     inputs = {**inputs, **balanced}
     expected = _evaluate(reference, network, "portable", size, inputs, image)
     found = _evaluate(backend, network, lowering, size, inputs, image)
-    return _judge(found, expected, LIMITS[backend.precision])
+    return _judge(found, expected, LIMITS[backend.precision], _relative_errors(features, outputs))
 
 
 def _judge(
-    found: Mapping[str, FloatArray], expected: Mapping[str, FloatArray], limits: Limits
+    found: Mapping[str, FloatArray],
+    expected: Mapping[str, FloatArray],
+    limits: Limits,
+    feature_errors: Mapping[str, float],
 ) -> Verdict:
-    errors = {
+    errors = dict(feature_errors) | {
         name: abs(float(found[name]) - float(value)) / max(abs(float(value)), 1e-20)
         for name, value in expected.items()
         if name != "gradient"
@@ -178,16 +185,28 @@ def _judge(
     return Verdict(cosine, ratio, worst, errors[worst], bool(passed))
 
 
-def _probe_targets(
-    reference: Backend, network: Network, image: FloatArray
-) -> dict[str, FloatArray]:
-    graph = reference.compile(
+def _probe_features(backend: Backend, network: Network, image: FloatArray) -> dict[str, FloatArray]:
+    """Return the feature graph's outputs for the mirrored probe: targets that are not met."""
+    graph = backend.compile(
         build_feature_graph(network.encoder, network.content_layers, network.style_layers)
     )
     mirrored = np.ascontiguousarray(image[:, ::-1, :, ::-1])
-    outputs = graph.run({"image": mirrored})
-    content = {f"content.{n}": outputs[f"features.{n}"].copy() for n in network.content_layers}
-    style = {f"style.{n}": outputs[f"gram.{n}"].copy() for n in network.style_layers}
+    return {name: value.copy() for name, value in graph.run({"image": mirrored}).items()}
+
+
+def _relative_errors(
+    found: Mapping[str, FloatArray], expected: Mapping[str, FloatArray]
+) -> dict[str, float]:
+    """Return the error of each output, as a share of its norm."""
+    return {
+        name: float(np.linalg.norm(found[name] - value)) / max(float(np.linalg.norm(value)), 1e-20)
+        for name, value in expected.items()
+    }
+
+
+def _probe_inputs(network: Network, outputs: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    content = {f"content.{n}": outputs[f"features.{n}"] for n in network.content_layers}
+    style = {f"style.{n}": outputs[f"gram.{n}"] for n in network.style_layers}
     one = np.array(1, np.float32)
     weights = {f"content_weight.{n}": one for n in network.content_layers}
     weights |= {f"style_weight.{n}": one for n in network.style_layers}
@@ -222,7 +241,7 @@ def _key(backend: Backend, network: Network, lowering: str, size: tuple[int, int
     encoder = network.encoder
     digest = hashlib.sha256()
     for part in (
-        __version__,
+        _graph_sources(),
         backend.fingerprint,
         processor_name(),
         lowering,
@@ -237,6 +256,15 @@ def _key(backend: Backend, network: Network, lowering: str, size: tuple[int, int
     for name in (names[0], names[-1]):
         digest.update(np.ascontiguousarray(encoder.arrays[name]).data)
     return digest.hexdigest()[:32]
+
+
+@cache
+def _graph_sources() -> str:
+    """Return a digest of the code that makes the graphs: other code, other verdicts."""
+    digest = hashlib.sha256(__version__.encode())
+    for source in sorted(Path(impasto.export.__file__).parent.rglob("*.py")):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()
 
 
 def _recall(cache: Path | None, key: str) -> Verdict | None:

@@ -21,11 +21,16 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-__all__ = ["IR_VERSION", "OPSET", "Dim", "GraphBuilder", "Shape"]
+from impasto.errors import DifferentiationError
+
+__all__ = ["IR_VERSION", "OLDEST_OPSET", "OPSET", "Dim", "GraphBuilder", "Shape"]
 
 OPSET = 18
 """Operator set of every graph built here: the oldest with today's Pad, Resize and ReduceMean, and
 one that every backend covers in full."""
+
+OLDEST_OPSET = 13
+"""Oldest operator set that is read: before it, what are inputs now were attributes."""
 
 IR_VERSION = 10
 """Set explicitly, because `onnx` writes its newest by default and runtimes lag behind."""
@@ -68,7 +73,13 @@ class GraphBuilder:
         versions = {entry.domain: entry.version for entry in model.opset_import}
         types = {i.type.tensor_type.elem_type for i in model.graph.input}
         double = onnx.TensorProto.DOUBLE in types
-        builder = cls(versions.get("", OPSET), np.float64 if double else np.float32)
+        opset = versions.get("", OPSET)
+        if opset < OLDEST_OPSET:
+            raise DifferentiationError(
+                f"The graph is of operator set {opset}; {OLDEST_OPSET} and newer are known. "
+                "Convert it with onnx.version_converter first."
+            )
+        builder = cls(opset, np.float64 if double else np.float32)
         builder.initializers = {t.name: t for t in model.graph.initializer}
         builder.inputs = {
             v.name: v for v in model.graph.input if v.name not in builder.initializers

@@ -1,7 +1,7 @@
 """Lowerings: the same gradient graph in the form one runtime runs fastest.
 
 A lowering is a rule table and a last pass over the finished nodes. Names, shapes and numbers (up
-to rounding) do not depend on it; `tests/export/test_lowerings.py` holds each to the portable one.
+to rounding) do not depend on it; `tests/export/test_gradient_graph.py` holds each to the oracle.
 
 ===========  =====================================================================================
 portable     Comparison masks (``Where``) and flipped convolutions. Every runtime; OpenVINO, CUDA.

@@ -8,7 +8,8 @@ Tried in this order, each for all of the network's convolutions or not at all:
    ``features.0.weight``, ``features.10.weight`` and so on (PyTorch), as they come otherwise, each
    with its bias.
 
-Extra tensors, such as a classifier's, are left out. Values are checked by `Model`.
+A classifier's tensors are left out. A file with more or fewer convolution kernels than the network
+is of another network, whatever its tensors are called. Values are checked by `Model`.
 """
 
 from __future__ import annotations
@@ -58,10 +59,11 @@ def assign_weights(
         If a tensor is missing, or has another shape than its layer.
     """
     layers = architecture.convolutions
+    _check_network(architecture, tensors, path)
     names = (
         _named(layers, tensors, lambda layer: layer.name)
         or _named(layers, tensors, _keras_name)
-        or _ordered(architecture, tensors, path)
+        or _ordered(tensors, path)
     )
     found: dict[str, npt.NDArray[np.float32]] = {}
     for layer, (weight, bias) in zip(layers, names, strict=True):
@@ -69,6 +71,22 @@ def assign_weights(
         found[f"{layer.name}.weight"] = _checked(tensors, weight, kernel, layer, path)
         found[f"{layer.name}.bias"] = _checked(tensors, bias, (layer.out_channels,), layer, path)
     return found
+
+
+def _check_network(architecture: Architecture, tensors: Tensors, path: Path) -> None:
+    """Refuse a file that cannot be this network's, however its tensors are called."""
+    if statistics := [name for name in tensors if name.endswith("running_mean")]:
+        raise WeightsError(
+            f"{path}: tensor {statistics[0]!r} belongs to batch normalisation, which "
+            f"{architecture.name} does not have. Take the weights trained without it."
+        )
+    found = sum(array.ndim == 4 for array in tensors.values())
+    expected = len(architecture.convolutions)
+    if found != expected:
+        raise WeightsError(
+            f"{path}: it has {found} convolution kernels (four-dimensional tensors), expected "
+            f"{expected} for {architecture.name}. Is it a file of another network?"
+        )
 
 
 def _named(layers: Sequence[Layer], tensors: Tensors, name_of: Any) -> list[tuple[str, str]] | None:
@@ -80,19 +98,13 @@ def _keras_name(layer: Layer) -> str:
     return _VGG_LAYER.sub(r"block\1_conv\2", layer.name)
 
 
-def _ordered(architecture: Architecture, tensors: Tensors, path: Path) -> list[tuple[str, str]]:
+def _ordered(tensors: Tensors, path: Path) -> list[tuple[str, str]]:
     kernels = [name for name, array in tensors.items() if array.ndim == 4]
     numbers = [_NUMBERED.fullmatch(name) for name in kernels]
     if all(numbers):
         order = {name: int(m[1]) for name, m in zip(kernels, numbers, strict=True) if m}
         kernels.sort(key=order.__getitem__)
-    layers = architecture.convolutions
-    if len(kernels) < len(layers):
-        raise WeightsError(
-            f"{path}: it has {len(kernels)} convolution kernels (four-dimensional tensors), "
-            f"expected {len(layers)} for {architecture.name}. Is it a file of another network?"
-        )
-    return [(name, _bias_of(name, tensors, path)) for name in kernels[: len(layers)]]
+    return [(name, _bias_of(name, tensors, path)) for name in kernels]
 
 
 def _bias_of(kernel: str, tensors: Tensors, path: Path) -> str:

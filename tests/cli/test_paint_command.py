@@ -6,6 +6,8 @@ import contextlib
 import json
 import os
 import re
+import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from PIL import Image
 
 from impasto.engine.images import fit, load_image
 from impasto.engine.options import Options
+from impasto.engine.result import Iterate
 
 Impasto = Callable[..., Any]
 SECONDS = ["load", "compile", "targets", "optimize", "total"]
@@ -227,3 +230,37 @@ def _read_all(terminal: int) -> bytes:
             shown += piece
     os.close(terminal)
     return shown
+
+
+def test_a_run_with_nothing_to_improve_still_saves_its_picture(
+    impasto: Impasto, pictures: Path, quick: tuple[str, ...]
+) -> None:
+    out = pictures / "out.png"
+    job = ("paint", pictures / "photo.png", pictures / "painting.png", "-o", out)
+    weightless = ("--content-weight", "0", "--style-weight", "0", "--tv-weight", "0")
+    result = impasto(*job, *quick, *weightless)
+    assert result.code == 0
+    np.testing.assert_array_equal(pixels(out), fit(load_image(pictures / "photo.png"), 48))
+
+
+def test_a_picture_that_cannot_be_written_at_the_end_is_kept_elsewhere(
+    impasto: Impasto, pictures: Path, quick: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spare = pictures / "spare"
+    spare.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(spare))
+    folder = pictures / "folder"
+    folder.mkdir()
+    plain = Iterate.__init__
+
+    def remove_the_folder(*arguments: Any, **fields: Any) -> None:
+        shutil.rmtree(folder, ignore_errors=True)  # as another program might, during the run
+        plain(*arguments, **fields)
+
+    monkeypatch.setattr(Iterate, "__init__", remove_the_folder)
+    job = ("paint", pictures / "photo.png", pictures / "painting.png")
+    result = impasto(*job, "-o", folder / "out.png", *quick)
+    assert result.code == 1
+    (kept,) = spare.glob("*/out.png")
+    assert str(kept) in result.err
+    assert pixels(kept).shape == (36, 48, 3)

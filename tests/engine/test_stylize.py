@@ -176,6 +176,12 @@ def test_what_cannot_be_done_is_refused() -> None:
         stylize(grey, [grey], replace(QUICK, style_blend_weights=(1.0, 1.0)))
     with pytest.raises(OptionError, match="at least one"):
         stylize(grey, [], QUICK)
+    for wrong in ({"size": "48"}, {"size": 48.5}, {"seed": None}, {"style_layers": "relu1_1"}):
+        with pytest.raises(OptionError, match="it takes a value such as"):
+            Options(**wrong)
+    assert Options(style_layers=["relu1_1"]).style_layers == ("relu1_1",)  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match="--style-scale 100 is more than"):
+        Options(size=4096, style_scale=100.0)
     with pytest.raises(OptionError, match="single path"):
         stylize(grey, str(PAINTING), QUICK)
     with pytest.raises(OptionError, match="float64"):

@@ -9,10 +9,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
+import onnx
 import pytest
 
 from impasto.engine.backends import available_backends, open_backend
-from impasto.engine.backends.base import Backend, Precision
+from impasto.engine.backends.base import Backend, CompiledGraph, Precision
 from impasto.engine.compilation import candidates, verified
 from impasto.engine.network import Network, network_for
 from impasto.engine.options import Options
@@ -93,6 +94,24 @@ def test_every_backend_of_this_machine_passes_with_the_default_layers() -> None:
 def test_a_wrong_lowering_fails(network: Network, lowering: str) -> None:
     backend = open_backend("onnxruntime", "f32")
     verdict = verify(backend, backend, network, lowering, SIZE, None)
+    assert not verdict.passed
+
+
+def test_wrong_targets_fail(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A runtime whose gradient is right, but whose Gram matrices are not."""
+    reference, backend = (open_backend("onnxruntime", "f32") for _ in range(2))
+    compile_rightly = backend.compile
+
+    def compile_wrongly(model: onnx.ModelProto) -> CompiledGraph:
+        for node in model.graph.node:
+            if node.name == "gram/relu3_1/gram" and len(model.graph.input) == 1:
+                node.op_type = "Mul"
+        return compile_rightly(model)
+
+    monkeypatch.setattr(backend, "compile", compile_wrongly)
+    verdict = verify(backend, reference, network, "nchwc", SIZE, None)
+    assert verdict.cosine > 0.9999
+    assert verdict.worst_term == "gram.relu3_1"
     assert not verdict.passed
 
 

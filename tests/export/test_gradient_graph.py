@@ -274,3 +274,17 @@ def test_a_gradient_graph_may_have_only_one_kind_of_loss() -> None:
 def test_an_unknown_layer_is_refused() -> None:
     with pytest.raises(ValueError, match="no layer relu9_9"):
         build_feature_graph(encoder_of("vgg19", "max"), ["relu9_9"])
+
+
+@pytest.mark.parametrize(("name", "pooling"), [("vgg19", "avg"), ("nin", "max"), ("nin", "avg")])
+def test_each_term_of_other_networks_equals_the_oracle(name: str, pooling: Pooling) -> None:
+    size = (75, 90)
+    case = case_of(name, pooling, "photo", size)
+    content, style = layers_of(case.encoder)
+    runner = compiled(build_gradient_graph(case.encoder, content, style, size=size))
+    for only in case.weights:
+        found = evaluate(runner, case.image, case.targets, case.only(only))
+        losses, gradient = expected_of(name, pooling, "photo", size, only)
+        term = only.replace("_weight", "_loss")
+        assert found[term] == pytest.approx(losses[term], rel=1e-4), only
+        assert_same_gradient(found["gradient"][0], gradient)

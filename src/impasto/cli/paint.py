@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -77,7 +78,9 @@ def paint(
     picture. Ctrl-C saves the best picture so far.
     """
     options = options_from(preset, given)
-    _check_layers(options)
+    from impasto.engine.network import check_layers
+
+    check_layers(options)
     paintings = list(_paintings(styles))
     _check_outputs(output, overwrite, [content, *paintings, *_other_inputs(options)], options)
     with (
@@ -114,9 +117,12 @@ def _painted(
     except KeyboardInterrupt:
         raise _nothing_saved(interruption) from None
     interruption.hold()
-    if result.iterations == 0:
+    if result.iterations == 0 and interruption.signal is not None:
         raise _nothing_saved(interruption)
-    save_image(result.image, output, metadata=_metadata(result.options))
+    try:
+        save_image(result.image, output, metadata=_metadata(result.options))
+    except ImpastoError as error:
+        raise _rescued(result, output, error) from error
     say(_summary(result))
     return result
 
@@ -126,11 +132,13 @@ def _nothing_saved(interruption: Interruption) -> typer.Exit:
     return typer.Exit(interruption.exit_code)
 
 
-def _check_layers(options: Options) -> None:
-    """Refuse unknown models and layers before a file is read."""
-    from impasto.models import model_spec
+def _rescued(result: StylizeResult, output: Path, error: ImpastoError) -> ImpastoError:
+    """Save a picture that cannot be written where it should be; return what to say."""
+    from impasto.engine.images import save_image
 
-    model_spec(options.model).architecture.in_order(options.content_layers + options.style_layers)
+    spare = Path(tempfile.mkdtemp(prefix="impasto-")) / output.name
+    save_image(result.image, spare)
+    return ImpastoError(f"{error} The picture is in {spare} instead.")
 
 
 def _paintings(styles: Sequence[Path]) -> Iterator[Path]:

@@ -75,7 +75,6 @@ def test_numbered_names_sorted_as_text(architecture: Architecture) -> None:
 def test_unknown_names_are_taken_in_order_and_the_classifier_left_out() -> None:
     weights, other = renamed(SMALL_VGG, [f"layer{letter}" for letter in "xbcay"])
     other["head.weight"] = np.zeros((10, 20), np.float32)
-    other["head.kernel"] = np.zeros((7, 3, 2, 2), np.float32)
     assert_assigned(SMALL_VGG, other, weights)
 
 
@@ -88,7 +87,13 @@ def test_doubles_and_views_become_contiguous_float32() -> None:
 def test_another_network_is_refused_by_name() -> None:
     weights, other = renamed(SMALL_VGG, numbered(SMALL_VGG))
     with pytest.raises(WeightsError, match=r"expected \(96, 3, 11, 11\) for 'conv1'"):
-        assign_weights(NIN.truncated(("relu2",)), other, FILE)
+        assign_weights(NIN.truncated(("relu5",)), other, FILE)
+    batch_normalised = {**other, "features.1.running_mean": np.zeros(64, np.float32)}
+    with pytest.raises(WeightsError, match="batch normalisation"):
+        assign_weights(SMALL_VGG, batch_normalised, FILE)
+    deeper = dict(random_weights(VGG19.truncated(("relu3_2",)), seed=1))
+    with pytest.raises(WeightsError, match="6 convolution kernels"):
+        assign_weights(SMALL_VGG, deeper, FILE)
     with pytest.raises(WeightsError, match=r"5 convolution kernels .* expected 16 for vgg19"):
         assign_weights(VGG19, other, FILE)
     del other["features.0.bias"]
