@@ -1,0 +1,39 @@
+"""Print what first-use verification finds, by runtime, precision and layers.
+
+The layer sets are the default, and some with a content layer right before a pooling, where OpenVINO
+2026.4 in bfloat16 was seen to lose the style's gradient.
+"""
+
+from __future__ import annotations
+
+from impasto.engine.backends import available_backends, open_backend
+from impasto.engine.network import network_for
+from impasto.engine.options import Options
+from impasto.engine.verify import verify
+from impasto.models import load_model
+
+LAYERS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
+    (Options().content_layers, Options().style_layers),
+    (("relu4_2",), ("relu1_1", "relu3_1")),
+    (("relu2_2",), ("relu1_1", "relu3_1")),
+    (("relu2_2",), ("relu3_1", "relu5_1")),
+)
+
+
+def main() -> None:
+    """Compare every runtime and precision of this machine with the reference."""
+    model = load_model("vgg19")
+    reference = open_backend("onnxruntime", "f32")
+    for content, style in LAYERS:
+        print(f"content {','.join(content)}; style {','.join(style)}")
+        network = network_for(model, Options(content_layers=content, style_layers=style))
+        for info in available_backends():
+            for precision in info.precisions:
+                backend = open_backend(info.name, precision)
+                verdict = verify(backend, reference, network, backend.lowering, (64, 96), None)
+                word = "passes" if verdict.passed else "FAILS"
+                print(f"  {info.name:12} {precision:5} {word:7} {verdict}")
+
+
+if __name__ == "__main__":
+    main()
