@@ -7,8 +7,8 @@ file with one frozen dataclass that implements :class:`Optimizer`, and one row o
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from impasto.engine.result import FloatArray, Status
@@ -16,7 +16,7 @@ from impasto.engine.result import FloatArray, Status
 if TYPE_CHECKING:
     from impasto.engine.optimizers.best import BestSoFar
 
-__all__ = ["ObjectiveFunction", "OnStep", "Optimizer", "Outcome", "Step"]
+__all__ = ["ObjectiveFunction", "OnStep", "Optimizer", "OptimizerState", "Outcome", "Step"]
 
 
 class ObjectiveFunction(Protocol):
@@ -27,6 +27,25 @@ class ObjectiveFunction(Protocol):
 
         The gradient array may be overwritten by the next call: copy it to keep it.
         """
+
+
+@dataclass(frozen=True)
+class OptimizerState:
+    """What an optimizer needs besides the best iterate to go on as if it had never stopped.
+
+    Parameters
+    ----------
+    numbers : mapping of str to (int, float, bool or str)
+        Counters and scalars. Floats are told exactly (JSON's shortest form that reads back equal).
+    arrays : mapping of str to ndarray
+        Current values; the next iteration overwrites them.
+    pairs : mapping of str to ndarray
+        Arrays that never change under their name, so that a store needs to write each only once.
+    """
+
+    numbers: Mapping[str, int | float | bool | str] = field(default_factory=dict)
+    arrays: Mapping[str, FloatArray] = field(default_factory=dict)
+    pairs: Mapping[str, FloatArray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
