@@ -9,6 +9,7 @@
     │   ├── ImageFileError       2   a picture that is missing, unreadable or not a picture
     │   ├── OutputPathError      2   an output that exists, or that cannot be written
     │   ├── WeightsError         2   a weights file that is missing, damaged or of another network
+    │   ├── CheckpointError      2   a checkpoint that is damaged, or of another version or run
     │   └── BackendUnavailableError 2  a runtime, device or precision this machine does not have
     ├── DownloadError            1   a download that failed or gave the wrong bytes
     ├── DifferentiationError     1   a graph that has no gradient graph
@@ -27,6 +28,7 @@ from collections.abc import Iterable
 __all__ = [
     "BackendError",
     "BackendUnavailableError",
+    "CheckpointError",
     "DifferentiationError",
     "DownloadError",
     "ImageFileError",
@@ -86,6 +88,10 @@ class OutputPathError(UsageError):
 
 class WeightsError(UsageError):
     """A weights file that is missing, damaged, hostile, or of another network."""
+
+
+class CheckpointError(UsageError):
+    """A checkpoint that is missing, damaged, hostile, of another version or of another run."""
 
 
 class BackendUnavailableError(UsageError):
