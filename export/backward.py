@@ -11,7 +11,7 @@ computed: no rule is ever asked for the gradient of a weight.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import onnx
@@ -20,7 +20,7 @@ from impasto.errors import DifferentiationError
 from impasto.export.graph import GraphBuilder
 from impasto.export.registry import PORTABLE, Rules, VjpContext
 
-__all__ = ["append_gradient"]
+__all__ = ["append_gradient", "append_vjp"]
 
 
 def append_gradient(
@@ -55,11 +55,46 @@ def append_gradient(
     DifferentiationError
         If a node on the way has no rule, or if `loss` does not depend on a value in `wrt`.
     """
+    one = seed or graph.constant(np.ones((), graph.dtype), "seed_cotangent")
+    return append_vjp(graph, {loss: one}, wrt, rules)
+
+
+def append_vjp(
+    graph: GraphBuilder,
+    seeds: Mapping[str, str],
+    wrt: Sequence[str],
+    rules: Rules = PORTABLE,
+) -> dict[str, str]:
+    """Append the nodes that compute a vector-Jacobian product.
+
+    Parameters
+    ----------
+    graph : GraphBuilder
+        Its nodes must be in topological order.
+    seeds : mapping of str to str
+        Cotangent, of the same shape, of each value the product starts from. A cotangent may itself
+        be computed from values of the graph: it counts as a constant.
+    wrt, rules
+        As in :func:`append_gradient`.
+
+    Returns
+    -------
+    dict of str to str
+        For each value in `wrt`, the value that holds the sum over the seeds of their cotangents,
+        carried back to it.
+
+    Raises
+    ------
+    DifferentiationError
+        If a node on the way has no rule, or if no seed depends on a value in `wrt`.
+    """
+    loss = ", ".join(seeds)
     forward = list(graph.nodes)
     dependent = _dependents(forward, wrt, rules)
     shapes = graph.shapes()
     contributions: defaultdict[str, list[str]] = defaultdict(list)
-    contributions[loss].append(seed or graph.constant(np.ones((), graph.dtype), "seed_cotangent"))
+    for value, cotangent in seeds.items():
+        contributions[value].append(cotangent)
 
     for node in reversed(forward):
         cotangents = [_accumulate(graph, contributions, value) for value in node.output]

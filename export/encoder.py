@@ -15,7 +15,16 @@ import numpy.typing as npt
 
 from impasto.export.graph import GraphBuilder
 
-__all__ = ["Encoder", "LayerLike", "PreprocessingLike", "append_encoder", "feature_size"]
+__all__ = [
+    "Encoder",
+    "LayerLike",
+    "PreprocessingLike",
+    "append_centred",
+    "append_encoder",
+    "append_layer",
+    "feature_size",
+    "window_count",
+]
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -124,21 +133,55 @@ def append_encoder(
     missing = set(taps) - {layer.name for layer in encoder.layers}
     if missing:
         raise ValueError(f"{encoder.name} has no layer {', '.join(sorted(missing))}.")
-    first = encoder.layers[0].name
-    value = graph.op("Sub", image, _mean_rgb(graph, encoder.preprocessing), name="centred_image")
+    value = append_centred(graph, encoder, image)
     found: dict[str, str] = {}
     for layer in encoder.layers:
         if len(found) == len(set(taps)):
             break
-        if layer.kind == "convolution":
-            value = _convolution(graph, encoder, layer, value, rgb_input=layer.name == first)
-        elif layer.kind == "relu":
-            value = graph.op("Relu", value, name=layer.name)
-        else:
-            value = _pooling(graph, layer, value)
+        value = append_layer(graph, encoder, layer, value)
         if layer.name in taps:
             found[layer.name] = value
     return found
+
+
+def append_centred(graph: GraphBuilder, encoder: Encoder, image: str) -> str:
+    """Append what the first layer reads: the image less the mean colour."""
+    return graph.op("Sub", image, _mean_rgb(graph, encoder.preprocessing), name="centred_image")
+
+
+def append_layer(
+    graph: GraphBuilder,
+    encoder: Encoder,
+    layer: LayerLike,
+    value: str,
+    rows_padded: tuple[int, int] | None = None,
+) -> str:
+    """Append one layer of the encoder and return its output.
+
+    Parameters
+    ----------
+    graph : GraphBuilder
+    encoder : Encoder
+    layer : LayerLike
+        One of the encoder's.
+    value : str
+        What it reads; for the first layer, :func:`append_centred`.
+    rows_padded : (top, bottom), optional
+        Padding above and below, where `value` is a strip of rows whose neighbours are missing. By
+        default the layer's own on both sides.
+    """
+    if layer.kind == "relu":
+        return graph.op("Relu", value, name=layer.name)
+    top, bottom = rows_padded or (layer.padding, layer.padding)
+    window: dict[str, Any] = {
+        "kernel_shape": [layer.kernel] * 2,
+        "strides": [layer.stride] * 2,
+        "pads": [top, layer.padding, bottom, layer.padding],
+    }
+    if layer.kind == "convolution":
+        return _convolution(graph, encoder, layer, value, window)
+    op_type = {"max_pool": "MaxPool", "average_pool": "AveragePool"}[layer.kind]
+    return graph.op(op_type, value, name=layer.name, ceil_mode=int(layer.ceil), **window)
 
 
 def feature_size(layers: Sequence[LayerLike], height: int, width: int) -> tuple[int, int]:
@@ -148,11 +191,12 @@ def feature_size(layers: Sequence[LayerLike], height: int, width: int) -> tuple[
     """
     h, w = height, width
     for layer in layers:
-        h, w = (_window_count(layer, side) for side in (h, w))
+        h, w = (window_count(layer, side) for side in (h, w))
     return h, w
 
 
-def _window_count(layer: LayerLike, side: int) -> int:
+def window_count(layer: LayerLike, side: int) -> int:
+    """Return how many windows of `layer` lie along a side of `side` cells."""
     covered = side + 2 * layer.padding - layer.kernel
     if covered < 0 and not (layer.ceil and side > 0):
         return 0
@@ -171,14 +215,14 @@ def _mean_rgb(graph: GraphBuilder, preprocessing: PreprocessingLike) -> str:
 
 
 def _convolution(
-    graph: GraphBuilder, encoder: Encoder, layer: LayerLike, value: str, *, rgb_input: bool
+    graph: GraphBuilder, encoder: Encoder, layer: LayerLike, value: str, window: Mapping[str, Any]
 ) -> str:
     try:
         weight = encoder.arrays[f"{layer.name}.weight"]
         bias = encoder.arrays[f"{layer.name}.bias"]
     except KeyError as error:
         raise ValueError(f"{encoder.name} has no array {error}.") from error
-    if rgb_input:
+    if layer.name == encoder.layers[0].name:
         weight = _reading_rgb(weight, encoder.preprocessing)
     return graph.op(
         "Conv",
@@ -186,9 +230,7 @@ def _convolution(
         graph.constant(np.asarray(weight, graph.dtype), f"{layer.name}.weight"),
         graph.constant(np.asarray(bias, graph.dtype), f"{layer.name}.bias"),
         name=layer.name,
-        kernel_shape=[layer.kernel] * 2,
-        strides=[layer.stride] * 2,
-        pads=[layer.padding] * 4,
+        **window,
     )
 
 
@@ -203,14 +245,3 @@ def _reading_rgb(
     scaled = weight.astype(np.float64) * np.array(preprocessing.scale).reshape(1, 3, 1, 1)
     step = -1 if preprocessing.channel_order == "bgr" else 1
     return np.asarray(scaled[:, ::step], np.float64)
-
-
-def _pooling(graph: GraphBuilder, layer: LayerLike, value: str) -> str:
-    window: dict[str, Any] = {
-        "kernel_shape": [layer.kernel] * 2,
-        "strides": [layer.stride] * 2,
-        "pads": [layer.padding] * 4,
-        "ceil_mode": int(layer.ceil),
-    }
-    op_type = {"max_pool": "MaxPool", "average_pool": "AveragePool"}[layer.kind]
-    return graph.op(op_type, value, name=layer.name, **window)

@@ -1,0 +1,109 @@
+"""Run the parts of a picture: compiled strip graphs, and the executor that may spread them."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from concurrent.futures import Executor, Future
+from typing import TypeVar
+
+import numpy as np
+import onnx
+
+from impasto.engine.backends.base import Backend, CompiledGraph, FloatArray
+
+__all__ = ["Part", "Parts", "run_in_order"]
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+
+class Part:
+    """A compiled strip graph with arrays for its inputs, which every strip of its shape fills.
+
+    Parameters
+    ----------
+    graph : CompiledGraph
+    model : ModelProto
+        What it was compiled from; it is not kept.
+    """
+
+    def __init__(self, graph: CompiledGraph, model: onnx.ModelProto) -> None:
+        self._graph = graph
+        self.inputs: dict[str, FloatArray] = {
+            value.name: np.zeros(
+                [side.dim_value for side in value.type.tensor_type.shape.dim], np.float32
+            )
+            for value in model.graph.input
+        }
+
+    def run(self) -> dict[str, FloatArray]:
+        """Run on the arrays in `inputs`; the results belong to the part until it runs again."""
+        return self._graph.run(self.inputs)
+
+
+class Parts:
+    """The compiled parts of a run, made when they are first needed.
+
+    A thread has its own: neither a part's arrays nor a runtime's request can be shared.
+
+    Parameters
+    ----------
+    backend : Backend
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._own = threading.local()
+
+    def get(self, key: Hashable, build: Callable[[], onnx.ModelProto]) -> Part:
+        """Return the part called `key`, compiled from what `build` returns if it is new."""
+        known: dict[Hashable, Part] = self._own.__dict__.setdefault("parts", {})
+        if key not in known:
+            model = build()
+            known[key] = Part(self._backend.compile(model), model)
+        return known[key]
+
+
+def run_in_order(
+    executor: Executor | None,
+    in_flight: int,
+    work: Callable[[Job], Mapping[str, FloatArray]],
+    jobs: Iterable[Job],
+) -> Iterator[tuple[Job, Mapping[str, FloatArray]]]:
+    """Yield each job with its result, in the order of the jobs, whatever order they end in.
+
+    The order makes sums of floats, and with them whole runs, repeatable.
+
+    Parameters
+    ----------
+    executor : Executor, optional
+        Where the work is done; by default here, one job after the other.
+    in_flight : int
+        Most jobs handed out and not yet yielded: what bounds the memory.
+    work : callable
+        Returns arrays that the next job may overwrite; jobs of an executor have them copied.
+    jobs : iterable
+    """
+    if executor is None:
+        for job in jobs:
+            yield job, work(job)
+        return
+
+    def copied(job: Job) -> dict[str, FloatArray]:
+        return {name: value.copy() for name, value in work(job).items()}
+
+    pending: deque[tuple[Job, Future[dict[str, FloatArray]]]] = deque()
+    try:
+        for job in jobs:
+            if len(pending) >= in_flight:
+                done, future = pending.popleft()
+                yield done, future.result()
+            pending.append((job, executor.submit(copied, job)))
+        while pending:
+            done, future = pending.popleft()
+            yield done, future.result()
+    finally:
+        for _, future in pending:
+            future.cancel()

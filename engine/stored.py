@@ -1,0 +1,76 @@
+"""Feature maps kept between the passes: as float32, or only where they are positive, in bits."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from impasto.engine.backends.base import FloatArray
+from impasto.export.strips import Rows
+
+__all__ = ["Features", "Signs", "Stored"]
+
+BLOCK_BYTES = 1 << 18
+"""Working set of the conversion to and from bits: what stays in a core's second-level cache."""
+
+
+class Stored(Protocol):
+    """A feature map that is written and read by rows."""
+
+    def write(self, rows: Rows, values: FloatArray) -> None:
+        """Keep `values` of shape (1, C, rows, W)."""
+
+    def read(self, rows: Rows, into: FloatArray) -> None:
+        """Copy rows into an array of shape (1, C, rows, W)."""
+
+
+class Features:
+    """The values themselves, float32: 4 bytes each.
+
+    Parameters
+    ----------
+    channels, height, width : int
+    """
+
+    def __init__(self, channels: int, height: int, width: int) -> None:
+        self._array: FloatArray = np.empty((channels, height, width), np.float32)
+
+    def write(self, rows: Rows, values: FloatArray) -> None:
+        """Keep `values` of shape (1, C, rows, W)."""
+        self._array[:, rows.slice] = values[0]
+
+    def read(self, rows: Rows, into: FloatArray) -> None:
+        """Copy rows into an array of shape (1, C, rows, W)."""
+        np.copyto(into[0], self._array[:, rows.slice])
+
+
+class Signs:
+    """Zeros and ones: one bit each, rows padded to whole bytes.
+
+    Parameters
+    ----------
+    channels, height, width : int
+    """
+
+    def __init__(self, channels: int, height: int, width: int) -> None:
+        self._bits: npt.NDArray[np.uint8] = np.empty((channels, height, -(-width // 8)), np.uint8)
+        self._width = width
+
+    def write(self, rows: Rows, values: FloatArray) -> None:
+        """Keep which of `values`, of shape (1, C, rows, W), are not 0."""
+        for part in self._blocks(len(rows)):
+            flags = values[0, part] != 0
+            self._bits[part, rows.slice] = np.packbits(flags, axis=-1)
+
+    def read(self, rows: Rows, into: FloatArray) -> None:
+        """Write 0.0 and 1.0 into an array of shape (1, C, rows, W)."""
+        for part in self._blocks(len(rows)):
+            bits = self._bits[part, rows.slice]
+            np.copyto(into[0, part], np.unpackbits(bits, axis=-1, count=self._width))
+
+    def _blocks(self, rows: int) -> list[slice]:
+        channels = len(self._bits)
+        step = max(1, BLOCK_BYTES // max(1, 4 * rows * self._width))
+        return [slice(start, start + step) for start in range(0, channels, step)]
