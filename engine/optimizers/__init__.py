@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 
 from impasto.engine.optimizers.adam import Adam
-from impasto.engine.optimizers.base import ObjectiveFunction, OnStep, Optimizer, Outcome, Step
+from impasto.engine.optimizers.base import (
+    ObjectiveFunction,
+    OnStep,
+    Optimizer,
+    OptimizerState,
+    Outcome,
+    Step,
+)
 from impasto.engine.optimizers.best import BestSoFar
 from impasto.engine.optimizers.lbfgs import Lbfgs
 from impasto.engine.optimizers.lbfgsb import Lbfgsb
@@ -22,13 +30,14 @@ __all__ = [
     "ObjectiveFunction",
     "OnStep",
     "Optimizer",
+    "OptimizerState",
     "Outcome",
     "Step",
     "make_optimizer",
 ]
 
 
-def _lbfgsb(options: Options) -> Optimizer:
+def _lbfgsb(options: Options, _directory: Path | None) -> Optimizer:
     if options.learning_rate:
         raise OptionError(
             f"--learning-rate is {options.learning_rate:g}, but --optimizer lbfgs finds its step "
@@ -37,26 +46,34 @@ def _lbfgsb(options: Options) -> Optimizer:
     return Lbfgsb(options.history)
 
 
-def _lbfgs(options: Options) -> Optimizer:
-    return Lbfgs(options.history, options.learning_rate or 1.0, options.first_step)
+def _lbfgs(options: Options, directory: Path | None) -> Optimizer:
+    return Lbfgs(options.history, options.learning_rate or 1.0, options.first_step, directory)
 
 
-def _adam(options: Options) -> Optimizer:
+def _adam(options: Options, _directory: Path | None) -> Optimizer:
     return Adam(options.learning_rate or 10.0)
 
 
-OPTIMIZERS: Mapping[str, Callable[[Options], Optimizer]] = MappingProxyType(
+OPTIMIZERS: Mapping[str, Callable[[Options, Path | None], Optimizer]] = MappingProxyType(
     {"lbfgs": _lbfgsb, "lbfgs-numpy": _lbfgs, "adam": _adam}
 )
 """How each choice of ``--optimizer`` is made from the options."""
 
 
-def make_optimizer(options: Options) -> Optimizer:
+def make_optimizer(options: Options, directory: Path | None = None) -> Optimizer:
     """Return the optimizer that `options` ask for.
+
+    Parameters
+    ----------
+    options : Options
+        Which one, and its hyper-parameters.
+    directory : Path, optional
+        Where ``lbfgs-numpy`` is to keep its history, instead of in memory; the others have no use
+        for it.
 
     Raises
     ------
     OptionError
         If a learning rate is given to an optimizer with a line search.
     """
-    return OPTIMIZERS[options.optimizer](options)
+    return OPTIMIZERS[options.optimizer](options, directory)

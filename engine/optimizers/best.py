@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from impasto.engine.optimizers.base import ObjectiveFunction, Outcome, Step
+from impasto.engine.optimizers.arrays import extremes, read_only
+from impasto.engine.optimizers.base import ObjectiveFunction, OptimizerState, Outcome, Step
 from impasto.engine.result import FloatArray, Status
 
 __all__ = ["BestSoFar"]
@@ -30,6 +31,11 @@ class BestSoFar:
     on_improvement : callable, optional
         Called without arguments after an evaluation became the best one: the place to keep what
         belongs to it, such as the terms of the loss.
+    loss : float
+        Objective at `x0` where it is known from a run to go on with, so that `x0` is the best
+        iterate so far; ``inf`` if `x0` has yet to be evaluated.
+    evaluations : int
+        Evaluations before this one's first.
 
     Attributes
     ----------
@@ -39,7 +45,7 @@ class BestSoFar:
         Objective at `x`; ``inf`` until an evaluation was finite. (If Ctrl-C falls between the copy
         of `x` and this number, it is that of the iterate before, which was worse.)
     evaluations : int
-        Evaluations begun.
+        Evaluations begun, those before included.
     """
 
     def __init__(
@@ -47,12 +53,15 @@ class BestSoFar:
         objective: ObjectiveFunction,
         x0: FloatArray,
         on_improvement: Callable[[], object] | None = None,
+        *,
+        loss: float = math.inf,
+        evaluations: int = 0,
     ) -> None:
         self._objective = objective
         self._on_improvement = on_improvement
         self.x: FloatArray = np.array(x0, order="C")
-        self.loss = math.inf
-        self.evaluations = 0
+        self.loss = loss
+        self.evaluations = evaluations
 
     def evaluate(self, x: FloatArray) -> tuple[float, FloatArray]:
         """Evaluate the objective at `x`, an iterate as a flat array.
@@ -68,7 +77,7 @@ class BestSoFar:
         self.evaluations += 1
         loss, shaped = self._objective(x.reshape(self.x.shape))
         gradient = shaped.reshape(-1)
-        if not (math.isfinite(loss) and np.isfinite(gradient).all()):
+        if not all(map(math.isfinite, (loss, *extremes(gradient)))):
             return math.inf, gradient
         if loss < self.loss:
             np.copyto(self.x, x.reshape(self.x.shape))
@@ -77,11 +86,11 @@ class BestSoFar:
                 self._on_improvement()
         return loss, gradient
 
-    def step(self, iteration: int, loss: float, x: FloatArray) -> Step:
-        """Return the state to report for the flat iterate `x`."""
-        view = x.reshape(self.x.shape)
-        view.flags.writeable = False
-        return Step(iteration, self.evaluations, loss, view)
+    def step(
+        self, iteration: int, loss: float, x: FloatArray, state: Callable[[], OptimizerState]
+    ) -> Step:
+        """Return where the optimizer stands, to report, at the flat iterate `x`."""
+        return Step(iteration, self.evaluations, loss, read_only(x).reshape(self.x.shape), state)
 
     def outcome(self, status: Status, iterations: int, reason: str = "") -> Outcome:
         """Return how the run ended; its `x` is this object's own array."""

@@ -7,16 +7,21 @@ transfer, at the price that the loss may rise for a while.
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from impasto.engine.optimizers.base import OnStep, Outcome
+from impasto.engine.optimizers.arrays import BLOCK, extremes, read_only
+from impasto.engine.optimizers.base import Numbers, OnStep, OptimizerState, Outcome
 from impasto.engine.optimizers.best import BestSoFar
+from impasto.engine.optimizers.inverse_hessian import InverseHessian
 from impasto.engine.optimizers.recovery import Recovery
+from impasto.engine.optimizers.state import StateReader
 from impasto.engine.result import FloatArray, Status
+from impasto.errors import CheckpointError
 
 __all__ = ["FirstStep", "Lbfgs"]
 
@@ -24,6 +29,7 @@ FirstStep = Literal["reference", "safe"]
 
 MAX_RESTARTS = 5
 SHORTEN = 0.25
+NAME = "lbfgs-numpy"
 
 EXPLOSION = 1e10
 """Times the first loss. Far, because without a line search healthy runs rise far: from noise, the
@@ -35,9 +41,6 @@ noise 1/4 took 30 evaluations to a loss that 1/2 and the reference had not half 
 
 FARTHEST = 255.0
 """Most a pixel may change in the safe first step: all the way from black to white."""
-
-CURVATURE = 1e-10
-"""Least y·s of a pair that is kept (torch/optim)."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,9 @@ class Lbfgs:
     Parameters
     ----------
     history : int
-        Pairs remembered: 2 · (history + 1) · 4 bytes an entry, 132 MB for 512x512 pixels and a
-        history of 20. (The reference remembers 100.) Memory is touched only as pairs come in.
+        Pairs remembered, at least 1: 2 · (history + 1) · 4 bytes an entry, 132 MB for 512x512
+        pixels and a history of 20. (The reference remembers 100.) Memory is touched only as pairs
+        come in.
     learning_rate : float
         Step length.
     first_step : {"reference", "safe"}
@@ -64,6 +68,10 @@ class Lbfgs:
         step overshoots, from noise by up to 10 million times in the loss. The safe one is a
         quarter of Polyak's step, loss / ‖g‖² · learning_rate: where the tangent meets 3/4 of the
         loss, but within the range of colours. It fits losses that are bounded by 0, at any scale.
+
+    directory : Path, optional
+        Where to keep the pairs instead of in memory: in a file without a name, which is gone when
+        the run is. The numbers are the same. Every iteration reads it all twice.
 
     Notes
     -----
@@ -81,48 +89,163 @@ class Lbfgs:
     history: int = 20
     learning_rate: float = 1.0
     first_step: FirstStep = "reference"
+    directory: Path | None = None
 
-    def minimize(self, search: BestSoFar, *, iterations: int, on_step: OnStep) -> Outcome:
-        """Minimise; see :meth:`impasto.engine.optimizers.base.Optimizer.minimize`."""
-        x = search.x.flatten()
-        model = _InverseHessian(x, min(self.history, iterations))
-        recovery = Recovery(search, MAX_RESTARTS, SHORTEN)
-        ceiling = math.inf
-        for iteration in range(1, iterations + 1):
-            loss, gradient = search.evaluate(x)
-            if iteration == 1:
-                ceiling = EXPLOSION * abs(loss) or math.inf
-            if math.isfinite(loss) and not gradient.any():
-                return search.outcome(Status.STALLED, iteration, "the gradient is zero")
-            usable = math.isfinite(loss) and loss <= ceiling and model.update(gradient)
-            if not usable:
-                if not recovery.restart():
-                    return search.outcome(Status.DIVERGED, iteration, _why(loss, ceiling))
-                np.copyto(x, search.x.reshape(-1))
-                loss = search.loss
-                model.forget()
-            if on_step(search.step(iteration, loss, x)) is False:
-                return search.outcome(Status.CANCELLED, iteration)
-            if usable and iteration < iterations:
-                length = self._relative_length(model, loss) * self.learning_rate
-                x += model.move(length * recovery.step_scale)
+    def minimize(
+        self,
+        search: BestSoFar,
+        *,
+        iterations: int,
+        on_step: OnStep,
+        resume: OptimizerState | None = None,
+    ) -> Outcome:
+        """Minimise; see :meth:`impasto.engine.optimizers.base.Optimizer.minimize`.
+
+        Raises
+        ------
+        CheckpointError
+            If `resume` is not a state of such a run.
+        OptionError
+            If the pairs do not fit in `directory`; nothing has been evaluated then.
+        """
+        run = _Run(self, search, iterations)
+        if resume is not None:
+            run.restore(resume, iterations)
+        while run.iteration < iterations:
+            if run.iteration > 0:
+                run.step()
+            stopped, reason = run.evaluate()
+            if stopped is not None:
+                return search.outcome(stopped, run.iteration, reason)
+            if on_step(search.step(run.iteration, run.loss, run.x, run.state)) is False:
+                return search.outcome(Status.CANCELLED, run.iteration)
         return search.outcome(Status.FINISHED, iterations)
 
-    def _relative_length(self, model: _InverseHessian, loss: float) -> float:
+    def carried(
+        self, state: OptimizerState, resize: Callable[[FloatArray], FloatArray]
+    ) -> OptimizerState | None:
+        """Return ``None``: the curvature of another grid is of no use."""
+        return None
+
+    def memory(self, entries: int, iterations: int) -> int:
+        """Return the bytes of the iterate, and of the pairs unless they are in a directory.
+
+        See :meth:`impasto.engine.optimizers.base.Optimizer.memory`.
+        """
+        pairs = 0 if self.directory else self.history_bytes(entries, iterations)
+        return 4 * (entries + min(entries, BLOCK)) + pairs
+
+    def history_bytes(self, entries: int, iterations: int) -> int:
+        """Return the bytes of the pairs, in memory or in the directory."""
+        return 4 * 2 * (self.pairs_of(iterations) + 1) * entries
+
+    def pairs_of(self, iterations: int) -> int:
+        """Return how many pairs a run remembers: no more than it makes."""
+        return max(1, min(self.history, iterations - 1))
+
+
+class _Run:
+    """An optimisation at work.
+
+    Attributes
+    ----------
+    x : ndarray
+        Current iterate, flat.
+    loss : float
+        Objective at `x`.
+    iteration : int
+        Iterations done.
+    """
+
+    def __init__(self, lbfgs: Lbfgs, search: BestSoFar, iterations: int) -> None:
+        self._lbfgs = lbfgs
+        self._search = search
+        self._recovery = Recovery(search, MAX_RESTARTS, SHORTEN)
+        self._ceiling = math.inf
+        self._restarted = False
+        """Whether `x` has just been put back, so that there is no direction to go."""
+        self.x = search.x.flatten()
+        self.loss = math.inf
+        self.iteration = 0
+        self._model = InverseHessian(self.x, lbfgs.pairs_of(iterations), lbfgs.directory)
+
+    def evaluate(self) -> tuple[Status | None, str]:
+        """Evaluate and find the next direction, or go back; return why to stop, if so."""
+        self.iteration += 1
+        self.loss, gradient = self._search.evaluate(self.x)
+        if self.iteration == 1:
+            self._ceiling = EXPLOSION * abs(self.loss) or math.inf
+        if math.isfinite(self.loss) and not gradient.any():
+            return Status.STALLED, "the gradient is zero"
+        usable = math.isfinite(self.loss) and self.loss <= self._ceiling
+        self._restarted = not (usable and self._model.update(gradient))
+        if self._restarted:
+            if not self._recovery.restart():
+                return Status.DIVERGED, _why(self.loss, self._ceiling)
+            np.copyto(self.x, self._search.x.reshape(-1))
+            self.loss = self._search.loss
+            self._model.forget()
+        return None, ""
+
+    def step(self) -> None:
+        """Go along the direction, unless the iterate has just been put back."""
+        if not self._restarted:
+            length = self._relative_length() * self._lbfgs.learning_rate
+            self.x += self._model.move(length * self._recovery.step_scale)
+
+    def state(self) -> OptimizerState:
+        """Return what `restore` takes; the direction is not in it, for the rest determines it."""
+        ceiling = {"ceiling": float(self._ceiling)} if math.isfinite(self._ceiling) else {}
+        numbers: Numbers = {
+            "optimizer": NAME,
+            "iteration": self.iteration,
+            "loss": float(self.loss),
+            "restarted": self._restarted,
+            **ceiling,
+            **self._recovery.numbers(),
+            **self._model.numbers(),
+        }
+        arrays = {"x": read_only(self.x)}
+        if not self._restarted:
+            arrays["gradient"] = self._model.gradient()
+        return OptimizerState(numbers, arrays, self._model.pairs())
+
+    def restore(self, state: OptimizerState, iterations: int) -> None:
+        """Go on from a saved state."""
+        reader = StateReader(state, NAME, self.x.size, self.x.dtype)
+        self.iteration = reader.integer("iteration", 1, iterations)
+        self.loss = reader.real("loss")
+        self._restarted = reader.flag("restarted")
+        self._ceiling = reader.real("ceiling", 0.0) if "ceiling" in reader else math.inf
+        self._recovery.restore(reader)
+        self._model.restore(reader, self.iteration)
+        np.copyto(self.x, reader.array("x"))
+        gradient = None if self._restarted else reader.array("gradient")
+        reader.finish()
+        if gradient is not None and not self._model.update(gradient):
+            raise CheckpointError(
+                "The gradient and the pairs of the saved optimizer state give no direction that "
+                "leads downhill. The checkpoint is damaged; start the run again."
+            )
+
+    def _relative_length(self) -> float:
         """Return the step length in learning rates."""
-        if self.first_step == "safe":
-            return _polyak_length(model.direction, loss) if model.is_empty and loss > 0 else 1.0
-        if model.is_new:
+        model = self._model
+        if self._lbfgs.first_step == "safe":
+            if model.is_empty and self.loss > 0:
+                return _polyak_length(model.direction, self.loss, model.spare)
+        elif model.is_new:
             with np.errstate(over="ignore"):
-                return min(1.0, 1.0 / float(np.abs(model.direction).sum()))
+                return min(1.0, 1.0 / float(np.abs(model.direction, out=model.spare).sum()))
         return 1.0
 
 
-def _polyak_length(gradient: FloatArray, loss: float) -> float:
+def _polyak_length(gradient: FloatArray, loss: float, scratch: FloatArray) -> float:
     """Return the length of the safe first step along a gradient, or its negative."""
-    largest = float(np.abs(gradient).max())
+    smallest, greatest = extremes(gradient)
+    largest = max(-smallest, greatest)
     # Squares of very small or large gradients would leave float32's range.
-    square = float(np.linalg.norm(gradient / largest)) ** 2 * largest**2
+    square = float(np.linalg.norm(np.divide(gradient, largest, out=scratch))) ** 2 * largest**2
     return min(POLYAK_SHARE * loss / square, FARTHEST / largest)
 
 
@@ -132,85 +255,3 @@ def _why(loss: float, ceiling: float) -> str:
     if loss > ceiling:
         return f"the loss rose above {EXPLOSION:g} times the first one"
     return "no direction leads downhill"
-
-
-class _InverseHessian:
-    """The L-BFGS approximation of the inverse Hessian, and the direction it gives.
-
-    `steps` and `changes` are ring buffers with one row more than `history`: the row that is not in
-    `_order` takes the pair in the making, so that a pair that is refused costs no old one.
-
-    Attributes
-    ----------
-    direction : ndarray
-        −H g after :meth:`update`.
-    is_new : bool
-        Whether no pair has been tried since the start or :meth:`forget`.
-    is_empty : bool
-        Whether no pair is remembered, so that the direction is −g.
-    """
-
-    def __init__(self, x: FloatArray, history: int) -> None:
-        rows = history + 1
-        self._steps = np.empty((rows, x.size), x.dtype)
-        self._changes = np.empty((rows, x.size), x.dtype)
-        self._history = history
-        self._scratch = np.empty_like(x)
-        self.direction = np.empty_like(x)
-        self.forget()
-
-    def forget(self) -> None:
-        """Go back to knowing nothing."""
-        self._order: deque[int] = deque()
-        self._curvatures = np.zeros(len(self._steps))
-        self._scale = 1.0
-        self._row = 0
-        self.is_new = True
-        self._moved = False
-
-    @property
-    def is_empty(self) -> bool:
-        return not self._order
-
-    def update(self, gradient: FloatArray) -> bool:
-        """Take in the gradient at the new iterate; return whether `direction` leads downhill."""
-        # Overflow makes the slope infinite or NaN, which the last line answers.
-        with np.errstate(over="ignore", invalid="ignore"):
-            if self._moved:
-                self.is_new = False
-                self._add_pair(gradient)
-            self._find_direction(gradient)
-            slope = float(np.dot(gradient, self.direction))
-        # The gradient belongs to the objective: the row of the next pair keeps it until then.
-        np.copyto(self._changes[self._row], gradient)
-        return -math.inf < slope < 0
-
-    def move(self, length: float) -> FloatArray:
-        """Return the step of `length` along the direction, which the next pair remembers."""
-        self._moved = True
-        step: FloatArray = self._steps[self._row]
-        return np.multiply(self.direction, length, out=step)
-
-    def _add_pair(self, gradient: FloatArray) -> None:
-        step, change = self._steps[self._row], self._changes[self._row]
-        np.subtract(gradient, change, out=change)
-        curvature, square = float(np.dot(change, step)), float(np.dot(change, change))
-        if not (curvature > CURVATURE and square > 0):
-            return
-        self._curvatures[self._row] = curvature
-        self._scale = curvature / square
-        self._order.append(self._row)
-        full = len(self._order) > self._history
-        self._row = self._order.popleft() if full else len(self._order)
-
-    def _find_direction(self, gradient: FloatArray) -> None:
-        direction, scratch = self.direction, self._scratch
-        np.negative(gradient, out=direction)
-        alphas = {}
-        for row in reversed(self._order):
-            alphas[row] = float(np.dot(self._steps[row], direction)) / self._curvatures[row]
-            direction -= np.multiply(self._changes[row], alphas[row], out=scratch)
-        direction *= self._scale
-        for row in self._order:
-            beta = float(np.dot(self._changes[row], direction)) / self._curvatures[row]
-            direction += np.multiply(self._steps[row], alphas[row] - beta, out=scratch)

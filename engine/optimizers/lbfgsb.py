@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import OptimizeResult, minimize
 
-from impasto.engine.optimizers.base import OnStep, Outcome
+from impasto.engine.optimizers.arrays import read_only
+from impasto.engine.optimizers.base import Numbers, OnStep, OptimizerState, Outcome
 from impasto.engine.optimizers.best import BestSoFar
 from impasto.engine.optimizers.recovery import Recovery
+from impasto.engine.optimizers.state import StateReader
 from impasto.engine.result import FloatArray, Status
 
 __all__ = ["Lbfgsb"]
 
 MAX_RESTARTS = 2
+NAME = "lbfgs"
 UNLIMITED = 2**31 - 1
 """For ``maxfun``: an iteration evaluates 20 times at most (``maxls``), so iterations bound both."""
 
@@ -43,28 +47,56 @@ class Lbfgsb:
 
     If the line search finds nothing lower (``ABNORMAL``) or an evaluation is not finite, the run
     restarts from the best iterate with an empty history, at most twice in a row.
+
+    SciPy hides its history, so a resumed run is not that of the uninterrupted one: it goes on from
+    the same iterate with an empty history, as if just restarted, and evaluates that iterate again.
     """
 
     history: int = 20
 
-    def minimize(self, search: BestSoFar, *, iterations: int, on_step: OnStep) -> Outcome:
+    def minimize(
+        self,
+        search: BestSoFar,
+        *,
+        iterations: int,
+        on_step: OnStep,
+        resume: OptimizerState | None = None,
+    ) -> Outcome:
         """Minimise; see :meth:`impasto.engine.optimizers.base.Optimizer.minimize`."""
         recovery = Recovery(search, MAX_RESTARTS)
         bridge = _Bridge(search, on_step)
-        while True:
-            stopped, reason = self._run(bridge, search, iterations - bridge.iterations)
+        start = search.x.reshape(-1)
+        if resume is not None:
+            start = bridge.restore(resume, iterations)
+        stopped, reason = Status.FINISHED, ""
+        while bridge.iterations < iterations:
+            stopped, reason = self._run(bridge, start, iterations - bridge.iterations)
             if stopped not in (Status.STALLED, Status.DIVERGED) or bridge.at_minimum:
                 break
             if bridge.iterations >= iterations or not recovery.restart():
                 break
+            start = search.x.reshape(-1)
         return search.outcome(stopped, bridge.iterations, reason)
 
-    def _run(self, bridge: _Bridge, search: BestSoFar, iterations: int) -> tuple[Status, str]:
-        """Run SciPy once, from the best iterate."""
+    def carried(
+        self, state: OptimizerState, resize: Callable[[FloatArray], FloatArray]
+    ) -> OptimizerState | None:
+        """Return ``None``: there is nothing in a state but the iterate."""
+        return None
+
+    def memory(self, entries: int, iterations: int) -> int:
+        """Return the bytes of SciPy's workspace and of its copies of iterate and gradient.
+
+        See :meth:`impasto.engine.optimizers.base.Optimizer.memory`.
+        """
+        return entries * (8 * (2 * self.history + 5) + 0)
+
+    def _run(self, bridge: _Bridge, start: FloatArray, iterations: int) -> tuple[Status, str]:
+        """Run SciPy once."""
         try:
             result = minimize(
                 bridge.loss,
-                search.x.reshape(-1).astype(np.float64),
+                start.astype(np.float64),
                 jac=bridge.gradient,
                 method="L-BFGS-B",
                 callback=bridge.report,
@@ -119,6 +151,19 @@ class _Bridge:
         self.iterations += 1
         # The line search ends with the evaluation it accepts, so that one is still in `_x`.
         loss = float(intermediate_result.fun)
-        if self._on_step(self._search.step(self.iterations, loss, self._x)) is False:
+        if self._on_step(self._search.step(self.iterations, loss, self._x, self.state)) is False:
             self.cancelled = True
             raise StopIteration
+
+    def state(self) -> OptimizerState:
+        """Return what `restore` takes."""
+        numbers: Numbers = {"optimizer": NAME, "iteration": self.iterations}
+        return OptimizerState(numbers, {"x": read_only(self._x)})
+
+    def restore(self, state: OptimizerState, iterations: int) -> FloatArray:
+        """Take over the count of a saved state; return its iterate."""
+        reader = StateReader(state, NAME, self._x.size, self._x.dtype)
+        self.iterations = reader.integer("iteration", 1, iterations)
+        x = reader.array("x")
+        reader.finish()
+        return x

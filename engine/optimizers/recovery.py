@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 
+from impasto.engine.optimizers.base import Numbers
 from impasto.engine.optimizers.best import BestSoFar
+from impasto.engine.optimizers.state import StateReader
 
 __all__ = ["Recovery"]
 
@@ -45,3 +47,15 @@ class Recovery:
         self._left -= 1
         self.step_scale *= self._shorten
         return self._left >= 0
+
+    def numbers(self) -> Numbers:
+        """Return the counts for an optimizer state; the loss is left out before a restart."""
+        loss = {"recovery.loss": float(self._loss)} if math.isfinite(self._loss) else {}
+        return {"recovery.left": self._left, "recovery.step_scale": self.step_scale, **loss}
+
+    def restore(self, reader: StateReader) -> None:
+        """Go back to saved counts."""
+        self._left = reader.integer("recovery.left", 0, self._limit)
+        self.step_scale = reader.real("recovery.step_scale", 0.0, 1.0)
+        if "recovery.loss" in reader:
+            self._loss = reader.real("recovery.loss")

@@ -1,0 +1,38 @@
+"""Work on arrays of an image's size without a second one: by blocks, and without masks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from impasto.engine.result import FloatArray
+
+__all__ = ["BLOCK", "blocks", "extremes", "read_only", "scratch"]
+
+BLOCK = 2**16
+"""Entries of a block: what is written to a scratch array is still in the cache when it is read."""
+
+
+def blocks(size: int) -> Iterator[slice]:
+    """Return the slices that cut `size` entries into blocks."""
+    return (slice(start, min(start + BLOCK, size)) for start in range(0, size, BLOCK))
+
+
+def scratch(size: int, dtype: npt.DTypeLike) -> FloatArray:
+    """Return an array for one block of an array of `size` entries."""
+    return np.empty(min(size, BLOCK), dtype)
+
+
+def extremes(array: FloatArray) -> tuple[float, float]:
+    """Return the smallest and the largest entry; NaN if there is one: then both are."""
+    with np.errstate(invalid="ignore"):
+        return float(array.min()), float(array.max())
+
+
+def read_only(array: FloatArray) -> FloatArray:
+    """Return a view of `array` that cannot be written to."""
+    view = array.view()
+    view.flags.writeable = False
+    return view

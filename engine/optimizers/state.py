@@ -1,0 +1,151 @@
+"""Read back what an optimizer saved: every number and array is checked, for files can be damaged.
+
+Where states are stored is not this file's business.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from impasto.engine.optimizers.arrays import extremes
+from impasto.engine.optimizers.base import OptimizerState
+from impasto.engine.result import FloatArray
+from impasto.errors import CheckpointError
+
+__all__ = ["StateReader"]
+
+
+class StateReader:
+    """An optimizer state that comes from outside, entry by entry.
+
+    Nothing is copied and no array is touched before it is asked for, so that arrays may be
+    memory-mapped and larger than memory together.
+
+    Parameters
+    ----------
+    state : OptimizerState
+        Anything may be in it.
+    optimizer : str
+        The optimizer it has to be of: its number ``optimizer``.
+    size : int
+        Entries of every array.
+    dtype : dtype
+        Type of every array.
+
+    Raises
+    ------
+    CheckpointError
+        Here, if the state is of another optimizer; by every method, if the entry is missing, or
+        is not what is asked for.
+    """
+
+    def __init__(
+        self, state: OptimizerState, optimizer: str, size: int, dtype: npt.DTypeLike
+    ) -> None:
+        self._state = state
+        self._size = size
+        self._dtype = np.dtype(dtype)
+        self._unread = {
+            "number": set(state.numbers),
+            "array": set(state.arrays),
+            "pair": set(state.pairs),
+        }
+        found = self._number("optimizer")
+        if found != optimizer:
+            raise CheckpointError(
+                f"The saved optimizer state is of {found!r}, and the run asks for {optimizer!r}. "
+                f"Go on with the optimizer it was started with."
+            )
+
+    @classmethod
+    def of_any_size(cls, state: OptimizerState, optimizer: str) -> StateReader:
+        """Return a reader for arrays of the size and type that ``x`` has in the state itself."""
+        x: object = state.arrays.get("x")
+        if not isinstance(x, np.ndarray) or x.ndim != 1 or x.dtype.char not in "fd":
+            raise _wrong("array", "x", "a flat array of float32", f"{type(x).__name__}: {x!r:.60}")
+        return cls(state, optimizer, x.size, x.dtype)
+
+    def __contains__(self, name: str) -> bool:
+        """Return whether there is a number of this name."""
+        return name in self._state.numbers
+
+    def integer(self, name: str, least: int, most: int) -> int:
+        """Return a whole number from `least` to `most`, both included."""
+        found = self._number(name)
+        if isinstance(found, bool) or not isinstance(found, int) or not least <= found <= most:
+            raise _wrong("number", name, f"a whole number from {least} to {most}", repr(found))
+        return found
+
+    def flag(self, name: str) -> bool:
+        """Return a truth value."""
+        found = self._number(name)
+        if not isinstance(found, bool):
+            raise _wrong("number", name, "true or false", repr(found))
+        return found
+
+    def real(self, name: str, least: float = -math.inf, most: float = math.inf) -> float:
+        """Return a finite float from `least` to `most`, both included."""
+        found = self._number(name)
+        if not (isinstance(found, float) and math.isfinite(found) and least <= found <= most):
+            raise _wrong("number", name, f"a finite float from {least:g} to {most:g}", repr(found))
+        return found
+
+    def array(self, name: str, lower: float = -math.inf) -> FloatArray:
+        """Return a current value: finite entries, or with `lower` any from there to infinity."""
+        return self._flat("array", name, self._state.arrays, lower)
+
+    def pair(self, name: str) -> FloatArray:
+        """Return an array that never changes; its entries are finite."""
+        return self._flat("pair", name, self._state.pairs, -math.inf)
+
+    def finish(self) -> None:
+        """Refuse what nobody asked for: it is of another version, or no state at all."""
+        for kind, names in self._unread.items():
+            if names:
+                raise CheckpointError(
+                    f"The saved optimizer state has {_listed(names)} among its {kind}s, which this "
+                    "version does not know. The checkpoint is damaged or of another version; start "
+                    "the run again."
+                )
+
+    def _number(self, name: str) -> object:
+        numbers = self._state.numbers
+        if name not in numbers:
+            raise _wrong("number", name, "there", f"missing; there are only: {_listed(numbers)}")
+        self._unread["number"].discard(name)
+        return numbers[name]
+
+    def _flat(
+        self, kind: str, name: str, arrays: Mapping[str, FloatArray], lower: float
+    ) -> FloatArray:
+        expected = f"{self._size} entries of {self._dtype}"
+        if name not in arrays:
+            raise _wrong(kind, name, expected, f"missing; there are only: {_listed(arrays)}")
+        self._unread[kind].discard(name)
+        found: object = arrays[name]
+        if not isinstance(found, np.ndarray):
+            raise _wrong(kind, name, expected, f"of type {type(found).__name__}")
+        if found.dtype != self._dtype or found.shape != (self._size,):
+            raise _wrong(kind, name, expected, f"{found.dtype} of shape {found.shape}")
+        smallest, largest = extremes(found)
+        if lower == -math.inf and not (math.isfinite(smallest) and math.isfinite(largest)):
+            raise _wrong(kind, name, "finite everywhere", f"from {smallest} to {largest}")
+        if not smallest >= lower:
+            raise _wrong(kind, name, f"at least {lower:g} everywhere", f"{smallest} somewhere")
+        return found
+
+
+def _wrong(kind: str, name: str, expected: str, found: str) -> CheckpointError:
+    return CheckpointError(
+        f"The {kind} {name!r} of the saved optimizer state should be {expected}, and is {found}. "
+        "The checkpoint is damaged or of another run; start the run again."
+    )
+
+
+def _listed(names: Collection[str]) -> str:
+    shown = sorted(map(str, names))[:8]
+    return ", ".join(shown) + (", …" if len(names) > len(shown) else "") or "nothing"
