@@ -31,8 +31,11 @@ BackendChoice = Literal["auto", "onnxruntime", "cuda", "openvino"]
 PrecisionChoice = Literal["auto", "f32", "bf16"]
 INITS = ("content", "noise")
 
-MAX_SIZE = 32768
+MAX_SIZE = 131072
 """Longest side accepted, in pixels; what fits into memory is another question."""
+
+MAX_PIXELS = 89_478_485
+"""Most pixels of a picture file, by default: Pillow's own number, a quarter of a GiB at 3 bytes."""
 
 
 def option(
@@ -139,6 +142,9 @@ class Options:
         group=MACHINE,
     )
     threads: int = option(0, "Threads; 0 is one per available core.", group=MACHINE)
+    max_pixels: int = option(
+        MAX_PIXELS, "Largest picture file accepted, in pixels (width times height).", group=MACHINE
+    )
     save_every: int = option(
         0, "Also save the picture every so many iterations; 0 is never.", "save-iter", group=OUTPUT
     )
@@ -182,6 +188,7 @@ class Options:
             "iterations": (1, 10**9),
             "history": (1, 1000),
             "threads": (0, 4096),
+            "max_pixels": (1, 10**12),
             "device": (0, 1023),
             "save_every": (0, 10**9),
             "print_every": (0, 10**9),

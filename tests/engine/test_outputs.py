@@ -15,7 +15,8 @@ import pytest
 from PIL import Image, ImageCms
 
 from impasto.engine.images import ByteArray, load_image
-from impasto.engine.outputs import OUTPUT_SUFFIXES, check_output_path, save_image, srgb_profile
+from impasto.engine.outputs import OUTPUT_SUFFIXES, check_output_path, save_image
+from impasto.engine.srgb import srgb_profile
 from impasto.errors import ImpastoError, OutputPathError
 
 LOSSLESS = tuple(suffix for suffix in OUTPUT_SUFFIXES if suffix not in (".jpg", ".jpeg"))

@@ -1,0 +1,158 @@
+"""The formats pictures are written in: what each can hold, and how it is encoded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, BinaryIO
+
+from PIL import Image, PngImagePlugin
+
+from impasto.engine.srgb import ByteArray, srgb_profile
+from impasto.engine.tiled_tiff import has_tifffile, write_tiled_tiff
+
+__all__ = ["OUTPUT_SUFFIXES", "Metadata", "encode", "too_large"]
+
+Metadata = Mapping[str, str]
+
+IMAGE_DESCRIPTION = 0x010E
+SOFTWARE = 0x0131
+
+FOUR_GIB = 2**32 - 2**24
+"""Bytes of pixels that are sure to fit where lengths are counted with 32 bits, with some room for
+what is around them and for deflate, which makes noise larger by 0.03 %."""
+
+
+@dataclass(frozen=True)
+class _Format:
+    """How Pillow writes a format, and the largest picture it holds."""
+
+    options: Callable[[Metadata], dict[str, Any]]
+    longest_side: int = 2**31 - 1
+    most_bytes: float = float("inf")
+
+
+def too_large(suffix: str, width: int, height: int) -> str | None:
+    """Say why a picture does not fit into a format, and what to do; ``None`` if it fits.
+
+    Parameters
+    ----------
+    suffix : str
+        One of :data:`OUTPUT_SUFFIXES`.
+    width, height : int
+        In pixels.
+    """
+    form, longest = _FORMATS[suffix], max(width, height)
+    if longest > form.longest_side:
+        return (
+            f"{suffix} files are at most {form.longest_side} pixels long, and {longest} were asked "
+            "for. Use .png or .tif."
+        )
+    if 3 * width * height <= form.most_bytes or (_is_tiff(suffix) and has_tifffile()):
+        return None
+    remedy = "Use .png or .tif."
+    if _is_tiff(suffix):
+        remedy = "Use .png, or install tifffile, which has no such limit: "
+        remedy += "pip install 'impasto[large]'."
+    return f"{suffix} files are at most 4 GB, and {width}x{height} pixels may need more. {remedy}"
+
+
+def encode(image: ByteArray, suffix: str, metadata: Metadata, file: BinaryIO) -> None:
+    """Write a picture in the format of `suffix`.
+
+    Parameters
+    ----------
+    image : ndarray of shape (H, W, 3)
+        uint8 sRGB.
+    suffix : str
+        One of :data:`OUTPUT_SUFFIXES`.
+    metadata : mapping of str to str
+        See :func:`impasto.engine.outputs.save_image`.
+    file : file
+        Open for writing and seeking.
+
+    Raises
+    ------
+    OSError, ValueError
+        If the file cannot be written, or the format does not hold the picture.
+    """
+    if _is_tiff(suffix) and has_tifffile():
+        write_tiled_tiff(
+            image, file, description=_description(metadata), software=_software(metadata)
+        )
+    else:
+        Image.fromarray(image).save(file, **_FORMATS[suffix].options(metadata))
+
+
+def _is_tiff(suffix: str) -> bool:
+    return suffix in (".tif", ".tiff")
+
+
+def _png(metadata: Metadata) -> dict[str, Any]:
+    text = PngImagePlugin.PngInfo()
+    for key, value in metadata.items():
+        text.add_itxt(key, value)
+    return {"format": "PNG", "pnginfo": text, "icc_profile": srgb_profile()}
+
+
+def _jpeg(metadata: Metadata) -> dict[str, Any]:
+    look = {"quality": 95, "subsampling": "4:4:4", "optimize": True}
+    return {"format": "JPEG", **look, "exif": _exif(metadata), "icc_profile": srgb_profile()}
+
+
+def _webp(metadata: Metadata) -> dict[str, Any]:
+    # Lossy WebP halves the resolution of colour, which strokes of pure colour show.
+    return {
+        "format": "WEBP",
+        "lossless": True,
+        "exif": _exif(metadata),
+        "icc_profile": srgb_profile(),
+    }
+
+
+def _tiff(metadata: Metadata) -> dict[str, Any]:
+    return {
+        "format": "TIFF",
+        "compression": "tiff_adobe_deflate",
+        "exif": _exif(metadata),
+        "icc_profile": srgb_profile(),
+    }
+
+
+def _bmp(_metadata: Metadata) -> dict[str, Any]:
+    return {"format": "BMP"}
+
+
+_FORMATS: Mapping[str, _Format] = MappingProxyType(
+    {
+        ".png": _Format(_png),
+        ".jpg": _Format(_jpeg, longest_side=65500),  # libjpeg's limit; the format's is 65535
+        ".jpeg": _Format(_jpeg, longest_side=65500),
+        ".webp": _Format(_webp, longest_side=16383),
+        ".tif": _Format(_tiff, most_bytes=FOUR_GIB),
+        ".tiff": _Format(_tiff, most_bytes=FOUR_GIB),
+        ".bmp": _Format(_bmp, most_bytes=FOUR_GIB),
+    }
+)
+OUTPUT_SUFFIXES = tuple(_FORMATS)
+"""Suffixes of output files, in lower case; upper case is accepted."""
+
+
+def _description(metadata: Metadata) -> str:
+    # EXIF and TIFF strings are ASCII: JSON escapes what is not.
+    return json.dumps(dict(metadata)) if metadata else ""
+
+
+def _software(metadata: Metadata) -> str:
+    return metadata.get("Software", "").encode("ascii", "replace").decode()
+
+
+def _exif(metadata: Metadata) -> Image.Exif:
+    exif = Image.Exif()
+    if metadata:
+        exif[IMAGE_DESCRIPTION] = _description(metadata)
+    if "Software" in metadata:
+        exif[SOFTWARE] = _software(metadata)
+    return exif

@@ -1,0 +1,106 @@
+"""Other sizes: of pictures, and of the float images that an optimisation works on."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+from impasto.engine.result import FloatArray
+from impasto.engine.srgb import ByteArray, pixels_of
+from impasto.errors import OptionError
+
+__all__ = ["fit", "fitted_size", "resize", "resize_image"]
+
+
+def fitted_size(height: int, width: int, longest_side: int) -> tuple[int, int]:
+    """Return the height and width :func:`fit` gives a picture of `height` x `width` pixels.
+
+    Raises
+    ------
+    OptionError
+        If `longest_side` is not positive.
+    """
+    if longest_side < 1:
+        raise OptionError(f"A size of {longest_side} pixels was asked; it takes 1 or more.")
+    longest = max(height, width)
+    height, width = (
+        max(1, (2 * side * longest_side + longest) // (2 * longest)) for side in (height, width)
+    )
+    return height, width
+
+
+def fit(image: ByteArray, longest_side: int) -> ByteArray:
+    """Resize so that the longest side is exactly `longest_side` pixels, up or down.
+
+    The other side keeps the proportions, rounded to the nearest pixel (halves up), at least 1.
+
+    Parameters
+    ----------
+    image : ndarray of shape (H, W, 3)
+    longest_side : int
+
+    Returns
+    -------
+    ndarray
+        `image` itself if it has that size already.
+
+    Raises
+    ------
+    OptionError
+        If `longest_side` is not positive.
+
+    Notes
+    -----
+    See :func:`resize` for the filter.
+    """
+    height, width, _ = image.shape
+    height, width = fitted_size(height, width, longest_side)
+    return resize(image, width, height)
+
+
+def resize(image: ByteArray, width: int, height: int) -> ByteArray:
+    """Resize to `width` x `height` pixels; `image` itself if it has that size already.
+
+    Notes
+    -----
+    The filter is Pillow's LANCZOS (a = 3, widened when shrinking, so that nothing aliases), on the
+    gamma-encoded values: the network was trained on pictures resized that way. Unlike
+    jcjohnson/neural-style, whose ``image.scale`` averages the covered pixels when it shrinks and
+    interpolates linearly when it enlarges: both blur the strokes and grain that a style is made
+    of. Overshoot at edges is clipped to 0-255.
+    """
+    if image.shape[:2] == (height, width):
+        return image
+    return pixels_of(Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS))
+
+
+def resize_image(image: FloatArray, height: int, width: int) -> FloatArray:
+    """Resize an image as the network takes it, one channel after the other.
+
+    Parameters
+    ----------
+    image : ndarray of shape (1, C, H, W)
+        float32; left alone.
+    height, width : int
+        At least 1.
+
+    Returns
+    -------
+    ndarray of shape (1, C, height, width)
+        float32, contiguous; `image` itself if it has that size already.
+
+    Notes
+    -----
+    The filter is that of :func:`resize`, so that a picture and the image made of it stay in step
+    from scale to scale; but nothing is rounded or clipped. An optimisation goes on from values
+    beyond 0-255 where it had them, and overshoot at edges is at most about a tenth of the step
+    there. What must not be negative, such as Adam's second moments, is the caller's to clip.
+    """
+    _, channels, *size = image.shape
+    if size == [height, width]:
+        return image
+    resized = np.empty((1, channels, height, width), np.float32)
+    for old, new in zip(image[0], resized[0], strict=True):
+        channel = Image.fromarray(np.ascontiguousarray(old, np.float32))
+        new[...] = np.asarray(channel.resize((width, height), Image.Resampling.LANCZOS))
+    return resized

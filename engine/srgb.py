@@ -1,0 +1,205 @@
+"""What a picture is inside Impasto, sRGB uint8, and how every kind of decoded pixel becomes that.
+
+A large picture is converted in strips: beside Pillow's decoded image, of 4 bytes a pixel, there is
+the one array that is returned, of 3, and nothing else of that size.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import ExifTags, Image, ImageCms
+
+from impasto.errors import ImageFileError
+
+__all__ = ["ByteArray", "in_a_line", "pixels_of", "row_strips", "srgb_profile", "to_srgb"]
+
+ByteArray = npt.NDArray[np.uint8]
+"""A picture: sRGB, of shape (H, W, 3)."""
+
+STRIP_PIXELS = 2**20
+"""Pixels converted at a time, unless a single row has more."""
+
+log = logging.getLogger(__name__)
+
+_FORWARD, _BACK = slice(None), slice(None, None, -1)
+_TURNS = {
+    # EXIF 2.3, tag 274: for each orientation, the directions of the upright picture's rows and
+    # columns in which the stored pixels run, and whether the two are then exchanged.
+    2: (_FORWARD, _BACK, False),
+    3: (_BACK, _BACK, False),
+    4: (_BACK, _FORWARD, False),
+    5: (_FORWARD, _FORWARD, True),
+    6: (_FORWARD, _BACK, True),
+    7: (_BACK, _BACK, True),
+    8: (_BACK, _FORWARD, True),
+}
+
+
+def row_strips(height: int, width: int) -> Iterator[slice]:
+    """Yield slices that cover `height` rows, of about :data:`STRIP_PIXELS` pixels each."""
+    rows = max(1, STRIP_PIXELS // max(1, width))
+    for top in range(0, height, rows):
+        yield slice(top, min(top + rows, height))
+
+
+def pixels_of(image: Image.Image) -> ByteArray:
+    """Copy the pixels of an RGB image; NumPy's own way makes three copies of all of them."""
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    for rows, strip in _strips(image):
+        pixels[rows] = np.asarray(strip)
+    return pixels
+
+
+def to_srgb(image: Image.Image, path: Path) -> ByteArray:
+    """Convert a decoded image of any mode to a picture as it is meant to look.
+
+    Turned as its EXIF orientation says, reduced to 8 bits, converted from its ICC profile to sRGB
+    (relative colorimetric, with black point compensation), and laid on white where it is
+    transparent. EXIF data or a profile of no use are ignored with a warning in the log.
+
+    Parameters
+    ----------
+    image : Image
+        Decoded.
+    path : Path
+        The file it is from, for messages.
+
+    Raises
+    ------
+    ImageFileError
+        If its values have no agreed range.
+    """
+    pixels, stored = _upright(image, path)
+    unit = _unit_of(image, path)
+    profile: bytes | None = image.info.get("icc_profile")
+    conversion: _Conversion | None = None
+    for rows, strip in _strips(image):
+        colours, alpha = _without_alpha(strip if unit is None else _to_8_bits(strip, unit))
+        if profile:
+            conversion, profile = _conversion(profile, colours.mode, path), None
+        rgb = colours.convert("RGB") if conversion is None else conversion(colours)
+        stored[rows] = np.asarray(rgb if alpha is None else _on_white(rgb, alpha))
+    return pixels
+
+
+def in_a_line(error: BaseException) -> str:
+    """Return what an error says, for a message of one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+@functools.cache
+def srgb_profile() -> bytes:
+    """Return an sRGB ICC profile, the same bytes every time: LittleCMS would put the date in."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    creation_date = slice(24, 36)  # ICC.1:2022, table 17: six big-endian 16-bit numbers
+    profile[creation_date] = b"".join(n.to_bytes(2, "big") for n in (2000, 1, 1, 0, 0, 0))
+    return bytes(profile)
+
+
+def _strips(image: Image.Image) -> Iterator[tuple[slice, Image.Image]]:
+    for rows in row_strips(image.height, image.width):
+        whole = rows == slice(0, image.height)
+        yield rows, image if whole else image.crop((0, rows.start, image.width, rows.stop))
+
+
+def _upright(image: Image.Image, path: Path) -> tuple[ByteArray, ByteArray]:
+    """Return an array for the upright picture, and its view in the order of the stored pixels."""
+    rows, columns, exchanged = _TURNS.get(_orientation(image, path), (_FORWARD, _FORWARD, False))
+    width, height = reversed(image.size) if exchanged else image.size
+    pixels = np.empty((height, width, 3), np.uint8)
+    stored = pixels[rows, columns]
+    return pixels, stored.transpose(1, 0, 2) if exchanged else stored
+
+
+def _orientation(image: Image.Image, path: Path) -> Any:
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation)
+    except Exception as error:  # EXIF is a file format of its own, and as often damaged
+        log.warning("%s: EXIF orientation ignored: %s", path, in_a_line(error))
+        return None
+
+
+def _unit_of(image: Image.Image, path: Path) -> float | None:
+    """Return white's value in single-channel modes of more than 8 bits; ``None`` for others."""
+    if not (image.mode.startswith("I") or image.mode == "F"):
+        return None
+    unit = 1.0 if image.mode == "F" else 65535.0
+    low, high = np.inf, -np.inf
+    for _, strip in _strips(image):
+        values = np.asarray(strip)
+        # Unlike Python's min and max, these pass NaN on.
+        low, high = np.minimum(low, values.min()), np.maximum(high, values.max())
+    if not (low >= 0 and high <= unit):
+        raise ImageFileError(
+            f"{path} holds values from {low:g} to {high:g}, and nothing says "
+            f"which of them is white; 0 to {unit:g} was expected. Save it with 8 or 16 bits."
+        )
+    return unit
+
+
+def _to_8_bits(image: Image.Image, unit: float) -> Image.Image:
+    """Divide values of more than 8 bits, which Pillow's own conversion clips."""
+    values = np.asarray(image, np.float64)
+    return Image.fromarray(np.rint(values * (255 / unit)).astype(np.uint8))
+
+
+def _without_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+    """Return an image in mode RGB, L or CMYK, and its alpha channel if it has one."""
+    if image.has_transparency_data:
+        with_alpha = image.convert("RGBA") if image.mode != "LA" else image
+        return with_alpha.convert(with_alpha.mode.removesuffix("A")), with_alpha.getchannel("A")
+    if image.mode not in ("RGB", "L", "CMYK"):
+        return image.convert("L" if image.mode == "1" else "RGB"), None
+    return image, None
+
+
+def _on_white(image: Image.Image, alpha: Image.Image) -> Image.Image:
+    white = Image.new("RGB", image.size, "white")
+    white.paste(image, mask=alpha)
+    return white
+
+
+class _Conversion:
+    """The conversion from an ICC profile to sRGB.
+
+    Raises
+    ------
+    PyCMSError, OSError, ValueError, TypeError
+        If the profile is damaged, or of another colour space than `mode`.
+    """
+
+    def __init__(self, data: bytes, mode: str) -> None:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
+        is_rgb = profile.profile.xcolor_space.strip() == "RGB"
+        self._mode = "RGB" if mode == "L" and is_rgb else mode
+        # A profile of another colour space than the picture's is refused by LittleCMS.
+        self._transform = ImageCms.buildTransform(
+            profile,
+            ImageCms.createProfile("sRGB"),
+            self._mode,
+            "RGB",
+            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        )
+
+    def __call__(self, image: Image.Image) -> Image.Image:
+        converted = ImageCms.applyTransform(image.convert(self._mode), self._transform)
+        if converted is None:  # with inPlace only
+            raise ImageCms.PyCMSError("no image came back")
+        return converted
+
+
+def _conversion(data: bytes, mode: str, path: Path) -> _Conversion | None:
+    try:
+        return _Conversion(data, mode)
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError) as error:
+        log.warning("%s: ICC profile ignored: %s", path, in_a_line(error))
+        return None
