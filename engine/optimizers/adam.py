@@ -173,14 +173,16 @@ class _Run:
         adam = self._adam
         correction = math.sqrt(1 - adam.beta2**self._age) / (1 - adam.beta1**self._age)
         length = adam.learning_rate * self._recovery.step_scale * correction
-        for block in blocks(self.x.size):
-            x, step = self.x[block], self._scratch[: block.stop - block.start]
-            np.sqrt(self._square[block], out=step)
-            step += adam.epsilon
-            np.divide(self._mean[block], step, out=step)
-            step *= length
-            x -= step
-            np.clip(x, adam.lower, adam.upper, out=x)
+        # Where only ε divides, the step may overflow: the box answers that.
+        with np.errstate(over="ignore"):
+            for block in blocks(self.x.size):
+                x, step = self.x[block], self._scratch[: block.stop - block.start]
+                np.sqrt(self._square[block], out=step)
+                step += adam.epsilon
+                np.divide(self._mean[block], step, out=step)
+                step *= length
+                x -= step
+                np.clip(x, adam.lower, adam.upper, out=x)
 
     def state(self) -> OptimizerState:
         """Return what `restore` takes."""

@@ -191,7 +191,9 @@ class _Run:
         """Go along the direction, unless the iterate has just been put back."""
         if not self._restarted:
             length = self._relative_length() * self._lbfgs.learning_rate
-            self.x += self._model.move(length * self._recovery.step_scale)
+            # The next evaluation answers an iterate that is not finite.
+            with np.errstate(over="ignore", invalid="ignore"):
+                self.x += self._model.move(length * self._recovery.step_scale)
 
     def state(self) -> OptimizerState:
         """Return what `restore` takes; the direction is not in it, for the rest determines it."""

@@ -1,0 +1,213 @@
+"""What optimizers say about their memory, and a history that is kept in a file."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tracemalloc
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from impasto.engine.optimizers import Adam, BestSoFar, Lbfgs, Lbfgsb, Optimizer, make_optimizer
+from impasto.engine.optimizers.arrays import BLOCK, blocks
+from impasto.engine.optimizers.mapped import empty_mapped
+from impasto.engine.options import Options
+from impasto.engine.result import FloatArray
+from impasto.errors import OptionError
+
+
+def valley(x: FloatArray) -> tuple[float, FloatArray]:
+    stiffness = np.geomspace(1, 300, x.size).astype(np.float32)
+    away: FloatArray = x - np.float32(100)
+    return float(np.sum(stiffness * away**2) / 2), stiffness * away
+
+
+def start(size: int) -> FloatArray:
+    return np.random.default_rng(5).uniform(0, 255, size).astype(np.float32)
+
+
+def iterates(
+    optimizer: Optimizer, x0: FloatArray, iterations: int, broken: int = 0
+) -> list[FloatArray]:
+    found: list[FloatArray] = []
+
+    def function(x: FloatArray) -> tuple[float, FloatArray]:
+        loss, gradient = valley(x)
+        return (np.nan if search.evaluations == broken else loss), gradient
+
+    search = BestSoFar(function, x0)
+    optimizer.minimize(
+        search, iterations=iterations, on_step=lambda step: found.append(step.x.copy())
+    )
+    return found
+
+
+@pytest.mark.parametrize("size", [33, BLOCK + 1])
+def test_a_history_in_a_file_gives_the_same_numbers(tmp_path: Path, size: int) -> None:
+    x0 = start(size)
+    in_memory = iterates(Lbfgs(3), x0, 15, broken=8)
+    in_file = iterates(Lbfgs(3, directory=tmp_path), x0, 15, broken=8)
+    assert [x.tobytes() for x in in_memory] == [x.tobytes() for x in in_file]
+
+
+def mapped_files(directory: Path) -> list[str]:
+    """Return this process's mappings of files in `directory`, deleted ones too, where told."""
+    maps = Path("/proc/self/maps")
+    lines = maps.read_text().splitlines() if maps.exists() else []
+    return [line for line in lines if str(directory.resolve()) in line]
+
+
+def test_the_file_is_gone_after_the_run(tmp_path: Path) -> None:
+    seen: list[list[str]] = []
+    Lbfgs(3, directory=tmp_path).minimize(
+        BestSoFar(valley, start(500)),
+        iterations=5,
+        on_step=lambda _: seen.append(mapped_files(tmp_path)),
+    )
+    assert os.listdir(tmp_path) == []
+    assert mapped_files(tmp_path) == []
+    assert all(seen) or sys.platform != "linux"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, MemoryError])
+def test_the_file_is_gone_after_an_exception(tmp_path: Path, error: type[BaseException]) -> None:
+    calls = 0
+
+    def interrupted(x: FloatArray) -> tuple[float, FloatArray]:
+        nonlocal calls
+        calls += 1
+        if calls == 4:
+            raise error
+        return valley(x)
+
+    search = BestSoFar(interrupted, start(500))
+    try:
+        Lbfgs(3, directory=tmp_path).minimize(search, iterations=9, on_step=lambda _: None)
+    except error:
+        assert calls == 4
+    assert os.listdir(tmp_path) == []
+    assert mapped_files(tmp_path) == []
+
+
+class Usage(NamedTuple):
+    total: int
+    used: int
+    free: int
+
+
+def test_a_full_disk_is_refused_before_anything_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    optimizer = Lbfgs(3, directory=tmp_path)
+    needed = optimizer.history_bytes(500, 9)
+    search = BestSoFar(valley, start(500))
+    for free, fits in ((needed - 1, False), (needed, True)):
+        usage = Usage(10 * needed, 10 * needed - free, free)
+        monkeypatch.setattr(shutil, "disk_usage", lambda _path, usage=usage: usage)
+        if fits:
+            optimizer.minimize(search, iterations=9, on_step=lambda _: None)
+        else:
+            with pytest.raises(OptionError, match="are free"):
+                optimizer.minimize(search, iterations=9, on_step=lambda _: None)
+            assert search.evaluations == 0
+            assert os.listdir(tmp_path) == []
+
+
+def test_a_disk_that_is_full_after_all_is_an_error_and_not_a_crash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(2**62, 0, 2**62))
+    with pytest.raises(OptionError, match="cannot be kept"):
+        empty_mapped((2**50,), np.float32, tmp_path)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="nowhere"):
+        empty_mapped((5,), np.float32, tmp_path / "nowhere")
+
+
+def test_space_is_taken_also_where_the_system_has_no_call_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    array = empty_mapped((3, 100_001), np.float32, tmp_path)
+    assert array.shape == (3, 100_001)
+    assert not array.any()
+    array[:] = 1
+    assert array.all()
+
+
+def test_the_directory_of_the_history_can_be_told(tmp_path: Path) -> None:
+    options = Options(optimizer="lbfgs-numpy", history=7)
+    assert make_optimizer(options, tmp_path) == Lbfgs(7, 1.0, "safe", tmp_path)
+    adam = make_optimizer(Options(optimizer="adam"), tmp_path)
+    assert adam == Adam()
+
+
+SIZE = 400_000
+
+
+@pytest.mark.parametrize("iterations", [2, 6, 12])
+@pytest.mark.parametrize(
+    "optimizer",
+    [Lbfgs(4), Lbfgs(4, first_step="safe"), Adam(), Lbfgsb(4), "in a file"],
+    ids=["lbfgs-numpy", "safe", "adam", "lbfgs", "in a file"],
+)
+def test_memory_is_what_is_allocated(
+    optimizer: Optimizer | str, iterations: int, tmp_path: Path
+) -> None:
+    if isinstance(optimizer, str):
+        optimizer = Lbfgs(4, directory=tmp_path)
+    gradient = np.empty(SIZE, np.float32)
+
+    def function(x: FloatArray) -> tuple[float, FloatArray]:
+        np.subtract(x, 100, out=gradient)
+        loss = float(np.dot(gradient, gradient)) / 2
+        # An evaluation that is not finite, so that a restart is among what is measured.
+        return (np.nan if search.evaluations == 5 else loss), gradient
+
+    search = BestSoFar(function, start(SIZE))
+    tracemalloc.start()
+    optimizer.minimize(search, iterations=iterations, on_step=lambda _: None)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    predicted = optimizer.memory(SIZE, iterations)
+    if not isinstance(optimizer, Lbfgsb):
+        assert peak == pytest.approx(predicted, rel=0.01, abs=50_000)
+    else:
+        # SciPy allocates its workspace for the whole history, and fills it as pairs come in.
+        unfilled = 16 * SIZE * (4 - min(4, iterations - 1))
+        assert peak == pytest.approx(predicted + unfilled, rel=0.15)
+
+
+@pytest.mark.parametrize("size", [1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK + 7])
+def test_blocks_cover_every_entry_once(size: int) -> None:
+    times = np.zeros(size, int)
+    for block in blocks(size):
+        times[block] += 1
+        assert 0 < block.stop - block.start <= BLOCK
+    assert (times == 1).all()
+
+
+def test_adam_treats_all_blocks_alike() -> None:
+    """Adam moves every entry by itself, so a repeated picture has repeated iterates."""
+    period, times = 1000, 2 * BLOCK // 1000 + 3
+
+    def repeated(x: FloatArray) -> tuple[float, FloatArray]:
+        loss, gradient = valley(x[:period])
+        return loss, np.tile(gradient, x.size // period)
+
+    small: list[FloatArray] = []
+    large: list[FloatArray] = []
+    for found, count in ((small, 1), (large, times)):
+        search = BestSoFar(repeated, np.tile(start(period), count))
+        Adam().minimize(
+            search, iterations=5, on_step=lambda step, found=found: found.append(step.x.copy())
+        )
+    for one, many in zip(small, large, strict=True):
+        np.testing.assert_array_equal(np.tile(one, times), many)
