@@ -113,7 +113,12 @@ class Adam:
             mean.fill(0)
             square.fill(0)
             age = 0
-        numbers: Numbers = {"optimizer": NAME, "iteration": 0, "age": age}
+        numbers: Numbers = {
+            "optimizer": NAME,
+            "iteration": 0,
+            "age": age,
+            **Recovery.fresh(MAX_RESTARTS),
+        }
         return OptimizerState(numbers, {"x": x, "mean": mean, "square": square})
 
     def _least_square(self) -> float:

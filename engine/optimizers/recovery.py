@@ -53,6 +53,11 @@ class Recovery:
         loss = {"recovery.loss": float(self._loss)} if math.isfinite(self._loss) else {}
         return {"recovery.left": self._left, "recovery.step_scale": self.step_scale, **loss}
 
+    @staticmethod
+    def fresh(limit: int) -> Numbers:
+        """Return the numbers of a run that had no restart."""
+        return {"recovery.left": limit, "recovery.step_scale": 1.0}
+
     def restore(self, reader: StateReader) -> None:
         """Go back to saved counts."""
         self._left = reader.integer("recovery.left", 0, self._limit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sys
@@ -120,9 +121,12 @@ def test_a_full_disk_is_refused_before_anything_is_done(
 def test_a_disk_that_is_full_after_all_is_an_error_and_not_a_crash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(2**62, 0, 2**62))
-    with pytest.raises(OptionError, match="cannot be kept"):
-        empty_mapped((2**50,), np.float32, tmp_path)
+    def full(_file: int, _offset: int, _size: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
+    with pytest.raises(OptionError, match="No space left"):
+        empty_mapped((5,), np.float32, tmp_path)
     assert os.listdir(tmp_path) == []
 
 
@@ -180,9 +184,9 @@ def test_memory_is_what_is_allocated(
     if not isinstance(optimizer, Lbfgsb):
         assert peak == pytest.approx(predicted, rel=0.01, abs=50_000)
     else:
-        # SciPy allocates its workspace for the whole history, and fills it as pairs come in.
-        unfilled = 16 * SIZE * (4 - min(4, iterations - 1))
-        assert peak == pytest.approx(predicted + unfilled, rel=0.15)
+        # SciPy allocates bounds, of 20 bytes, and pairs that it never touches: no resident memory.
+        untouched = SIZE * (20 + 16 * (4 - min(4, iterations - 1)))
+        assert peak == pytest.approx(predicted + untouched, rel=0.03)
 
 
 @pytest.mark.parametrize("size", [1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK + 7])
@@ -202,12 +206,12 @@ def test_adam_treats_all_blocks_alike() -> None:
         loss, gradient = valley(x[:period])
         return loss, np.tile(gradient, x.size // period)
 
-    small: list[FloatArray] = []
-    large: list[FloatArray] = []
-    for found, count in ((small, 1), (large, times)):
-        search = BestSoFar(repeated, np.tile(start(period), count))
-        Adam().minimize(
-            search, iterations=5, on_step=lambda step, found=found: found.append(step.x.copy())
-        )
+    def iterates_of(x0: FloatArray) -> list[FloatArray]:
+        found: list[FloatArray] = []
+        search = BestSoFar(repeated, x0)
+        Adam().minimize(search, iterations=5, on_step=lambda step: found.append(step.x.copy()))
+        return found
+
+    small, large = iterates_of(start(period)), iterates_of(np.tile(start(period), times))
     for one, many in zip(small, large, strict=True):
         np.testing.assert_array_equal(np.tile(one, times), many)
