@@ -113,7 +113,9 @@ def picture_size(path: str | Path, max_pixels: int = MAX_PIXELS) -> tuple[int, i
             orientation = Image.Image.getexif(image).get(ExifTags.Base.Orientation)
         except Exception:  # EXIF is a file format of its own, and as often damaged
             orientation = None
-    return (width, height) if orientation in (5, 6, 7, 8) else (height, width)
+    # Of TIFF files, Pillow turns the size by itself, and before the pixels.
+    turned = orientation in (5, 6, 7, 8) and image.format != "TIFF"
+    return (width, height) if turned else (height, width)
 
 
 def list_pictures(directory: str | Path) -> list[Path]:

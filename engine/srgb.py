@@ -24,7 +24,7 @@ __all__ = ["ByteArray", "in_a_line", "pixels_of", "row_strips", "srgb_profile", 
 ByteArray = npt.NDArray[np.uint8]
 """A picture: sRGB, of shape (H, W, 3)."""
 
-STRIP_PIXELS = 2**20
+STRIP_PIXELS = 2**18
 """Pixels converted at a time, unless a single row has more."""
 
 log = logging.getLogger(__name__)

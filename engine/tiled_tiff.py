@@ -19,7 +19,7 @@ __all__ = ["has_tifffile", "write_tiled_tiff"]
 TILE = 512
 """Side of a tile, in pixels; TIFF 6.0 wants a multiple of 16."""
 
-BUFFER_BYTES = 2**26
+BUFFER_BYTES = 2**24
 """Pixels compressed at a time, in bytes; tifffile's own 512 MiB would be a copy of most."""
 
 

@@ -15,7 +15,13 @@ import pytest
 from PIL import Image, ImageCms
 
 from impasto.engine.images import ByteArray, load_image
-from impasto.engine.outputs import OUTPUT_SUFFIXES, check_output_path, save_image
+from impasto.engine.options import MAX_SIZE
+from impasto.engine.outputs import (
+    OUTPUT_SUFFIXES,
+    check_output_path,
+    check_output_size,
+    save_image,
+)
 from impasto.engine.srgb import srgb_profile
 from impasto.errors import ImpastoError, OutputPathError
 
@@ -99,6 +105,22 @@ def test_pictures_too_long_for_their_format_are_refused(tmp_path: Path) -> None:
     check_output_path(tmp_path / "out.png", overwrite=False, longest_side=32768)
     with pytest.raises(OutputPathError, match="16383"):
         check_output_path(tmp_path / "out.webp", overwrite=False, longest_side=16384)
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "height"),
+    [("a.jpg", 65500, 9), ("a.JPEG", 9, 65500), ("a.webp", 16383, 16383), ("a.bmp", 37000, 38000)],
+)
+def test_sizes_are_accepted_up_to_what_the_format_holds(name: str, width: int, height: int) -> None:
+    check_output_size(name, width, height)
+    with pytest.raises(OutputPathError, match=r"Use \.png or \.tif"):
+        check_output_size(name, width + 1000, height + 1000)
+
+
+def test_png_holds_what_there_is(tmp_path: Path) -> None:
+    check_output_size(tmp_path / "out.png", MAX_SIZE, MAX_SIZE)
+    with pytest.raises(OutputPathError, match="has the suffix"):
+        check_output_size(tmp_path / "out.gif", 1, 1)
 
 
 # --- what is in the file

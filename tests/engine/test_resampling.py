@@ -1,0 +1,93 @@
+"""Other sizes: exact, in proportion, without aliasing, and unclipped where values go on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from encoded_pictures import picture
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from impasto.engine.images import fit, fitted_size, from_network, resize, resize_image, to_network
+from impasto.errors import OptionError
+
+
+@settings(deadline=None, derandomize=True)
+@given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 120))
+def test_the_longest_side_is_exact_and_proportions_are_kept(
+    height: int, width: int, longest: int
+) -> None:
+    found = fit(np.zeros((height, width, 3), np.uint8), longest)
+    assert found.shape == (*fitted_size(height, width, longest), 3)
+    assert max(found.shape[:2]) == longest
+    assert min(found.shape[:2]) >= 1
+    exact = min(height, width) * longest / max(height, width)
+    assert abs(min(found.shape[:2]) - max(1, exact)) <= 0.5
+    assert (height >= width) == (found.shape[0] >= found.shape[1]) or exact > longest - 1
+
+
+def test_a_fitting_picture_is_not_touched() -> None:
+    image = picture()
+    assert fit(image, 32) is image
+
+
+def test_resizing_keeps_colours_and_direction() -> None:
+    image = picture(96, 128)[..., :2].repeat([1, 2], axis=2)
+    small = fit(image, 32)
+    np.testing.assert_allclose(small, picture(24, 32)[..., :2].repeat([1, 2], axis=2), atol=9)
+    np.testing.assert_allclose(resize(small, 128, 96), image, atol=9)
+
+
+def test_shrinking_does_not_alias() -> None:
+    board = (np.indices((256, 256)).sum(axis=0) % 2 * 255).astype(np.uint8)
+    small = fit(np.repeat(board[..., np.newaxis], 3, axis=2), 100)
+    assert np.abs(small[8:-8, 8:-8].astype(int) - 127).max() < 16
+
+
+@pytest.mark.parametrize("size", [0, -5])
+def test_sizes_that_are_not_positive_are_refused(size: int) -> None:
+    with pytest.raises(OptionError, match=str(size)):
+        fit(picture(), size)
+
+
+# --- float images
+
+
+@settings(deadline=None, derandomize=True, max_examples=30)
+@given(st.integers(1, 60), st.integers(1, 60))
+def test_images_are_resized_as_pictures_are(height: int, width: int) -> None:
+    found = resize_image(to_network(picture()), height, width)
+    assert found.shape == (1, 3, height, width)
+    assert found.dtype == np.float32
+    assert found.flags.c_contiguous
+    # Pictures are rounded between the two directions, too.
+    np.testing.assert_allclose(from_network(found), resize(picture(), width, height), atol=2)
+
+
+@pytest.mark.parametrize("size", [(12, 16), (48, 64), (17, 90)])
+def test_values_beyond_the_range_of_pictures_are_kept(size: tuple[int, int]) -> None:
+    image = np.empty((1, 3, 24, 32), np.float32)
+    image[0] = np.array([-30, 300, 1e4], np.float32).reshape(3, 1, 1)
+    before = image.copy()
+    found = resize_image(image, *size)
+    np.testing.assert_allclose(found, np.broadcast_to(image[..., :1, :1], found.shape), rtol=1e-5)
+    np.testing.assert_array_equal(image, before)
+
+
+def test_overshoot_of_float_images_is_not_clipped() -> None:
+    step = np.zeros((1, 3, 8, 8), np.float32)
+    step[..., 4:] = 255
+    found = resize_image(step, 32, 32)
+    assert -30 < found.min() < -1
+    assert 256 < found.max() < 285
+
+
+def test_fractions_survive_and_slices_may_be_given() -> None:
+    image = np.random.default_rng(3).normal(0, 1e-3, (1, 3, 40, 40)).astype(np.float32)
+    found = resize_image(image[:, :, ::2, ::2], 40, 40)
+    assert 1e-4 < np.abs(found).max() < 1e-2
+
+
+def test_a_float_image_of_the_size_is_not_touched() -> None:
+    image = to_network(picture())
+    assert resize_image(image, 24, 32) is image
