@@ -82,8 +82,12 @@ def encode(image: ByteArray, suffix: str, metadata: Metadata, file: BinaryIO) ->
         write_tiled_tiff(
             image, file, description=_description(metadata), software=_software(metadata)
         )
+        return
+    options = _FORMATS[suffix].options(metadata)
+    if options["format"] == "JPEG":
+        _save_jpeg(Image.fromarray(image), file, options)
     else:
-        Image.fromarray(image).save(file, **_FORMATS[suffix].options(metadata))
+        Image.fromarray(image).save(file, **options)
 
 
 def _is_tiff(suffix: str) -> bool:
@@ -98,8 +102,23 @@ def _png(metadata: Metadata) -> dict[str, Any]:
 
 
 def _jpeg(metadata: Metadata) -> dict[str, Any]:
-    look = {"quality": 95, "subsampling": "4:4:4", "optimize": True}
+    look = {"quality": 95, "subsampling": "4:4:4"}
     return {"format": "JPEG", **look, "exif": _exif(metadata), "icc_profile": srgb_profile()}
+
+
+def _save_jpeg(image: Image.Image, file: BinaryIO, options: Mapping[str, Any]) -> None:
+    """Save with optimised Huffman tables, a sixth of the file, or without where that fails.
+
+    It fails on noise: Pillow reserves two bytes a pixel for an optimised file, whatever comes.
+    """
+    try:
+        image.save(file, **options, optimize=True)
+    except OSError as error:
+        if error.errno is not None:  # the system's, about the file
+            raise
+        file.seek(0)
+        file.truncate()
+        image.save(file, **options)
 
 
 def _webp(metadata: Metadata) -> dict[str, Any]:

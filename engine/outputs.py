@@ -110,7 +110,7 @@ def save_image(image: ByteArray, path: str | Path, *, metadata: Metadata | None 
     -----
     All formats but BMP embed an sRGB profile. The file is written beside its final place and then
     renamed, without fsync: a power cut may cost it, but no full disk or Ctrl-C leaves half of it.
-    Pillow copies the picture, at 4 bytes a pixel, to write it; tifffile does not.
+    Pillow copies the picture to write it, at 4 bytes a pixel (JPEG: 12); tifffile does not.
     """
     path = Path(path)
     suffix = _suffix(path)

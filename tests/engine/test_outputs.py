@@ -141,6 +141,12 @@ def test_jpegs_are_fine_and_keep_the_resolution_of_colour(tmp_path: Path) -> Non
     assert np.abs(found.astype(int) - stripes).max() < 40  # 4:2:0 would make it purple
 
 
+def test_jpegs_of_large_and_noisy_pictures_are_written(tmp_path: Path) -> None:
+    save_image(noise(600), tmp_path / "out.jpg")  # more than two bytes a pixel
+    found = load_image(tmp_path / "out.jpg")
+    assert np.abs(found.astype(int) - noise(600)).mean() < 4
+
+
 @pytest.mark.parametrize("suffix", [s for s in OUTPUT_SUFFIXES if s != ".bmp"])
 def test_files_say_that_they_are_srgb(tmp_path: Path, suffix: str) -> None:
     save_image(picture(), tmp_path / f"out{suffix}")

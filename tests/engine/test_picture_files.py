@@ -127,10 +127,13 @@ def test_truncated_files_are_refused(write: Write, format: str, share: float) ->
 def test_damaged_files_are_read_or_refused_and_nothing_else(
     tmp_path_factory: pytest.TempPathFactory, format: str, changes: list[tuple[float, int]]
 ) -> None:
-    options: dict[str, object] = {"exif": Image.Exif()} if format == "JPEG" else {}
-    if format == "BigTIFF":
-        options = {"big_tiff": True}
-    data = bytearray(encoded(format.removeprefix("Big"), **options))
+    data = bytearray(
+        encoded("TIFF", big_tiff=True)
+        if format == "BigTIFF"
+        else encoded("JPEG", exif=Image.Exif())
+        if format == "JPEG"
+        else encoded(format)
+    )
     for where, value in changes:
         data[int(where * len(data))] = value
     path = tmp_path_factory.mktemp("damaged") / "picture"

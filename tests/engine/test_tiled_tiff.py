@@ -51,9 +51,8 @@ def test_files_are_tiled_big_tiffs_that_say_what_they_are(tmp_path: Path) -> Non
 def test_without_metadata_there_are_no_tags_for_it(tmp_path: Path) -> None:
     save_image(noise(5, 4), tmp_path / "out.tif")
     with tifffile.TiffFile(tmp_path / "out.tif") as file:
-        assert not {"ImageDescription", "Software", "DateTime"} & {
-            t.name for t in file.pages[0].tags
-        }
+        tags = {tag.name for tag in file.pages.first.tags}
+        assert not {"ImageDescription", "Software", "DateTime"} & tags
 
 
 @settings(deadline=None, derandomize=True, max_examples=20)
