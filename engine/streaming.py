@@ -10,9 +10,10 @@ rest is computed again in the backward pass, except for what `Keeping` names.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +26,7 @@ from impasto.export.encoder import feature_size
 from impasto.export.strip_graphs import build_strip_backward, build_strip_forward
 from impasto.export.strips import Segment, Strip, segments_of, strips_of
 
-__all__ = ["Keeping", "StreamedNetwork", "StreamedObjective", "Streaming"]
+__all__ = ["Keeping", "StreamedNetwork", "StreamedObjective", "Streaming", "Sums"]
 
 Arrays = Mapping[str, FloatArray]
 Matrix = npt.NDArray[np.float64]
@@ -64,14 +65,22 @@ class Streaming:
 
 
 @dataclass
-class _Forward:
-    """What the forward pass leaves: sums over the image, and feature maps for the way back."""
+class Sums:
+    """What the forward pass adds up over the image.
+
+    Parameters
+    ----------
+    grams : dict of str to ndarray
+        F Fᵀ by layer, not normalised, float64.
+    squares : dict of str to float
+        Σ (F − P)² by layer.
+    variation : float
+        Σ (dx² + dy²) / 2.
+    """
 
     grams: dict[str, Matrix] = field(default_factory=dict)
     squares: dict[str, float] = field(default_factory=dict)
     variation: float = 0.0
-    outputs: list[FloatArray] = field(default_factory=list)
-    kept: dict[str, Stored] = field(default_factory=dict)
 
 
 class StreamedNetwork:
@@ -112,6 +121,13 @@ class StreamedNetwork:
         self._sizes = _sizes_by_layer(network, size)
         inputs = [size, *(self._sizes[segment.output.name] for segment in self.segments)]
         self._widths = [width for _, width in inputs]
+        self._shapes = [
+            (segment.output.out_channels, *size)
+            for segment, size in zip(self.segments, inputs[1:], strict=True)
+        ]
+        # Kept from one evaluation to the next: fresh memory costs more time than computing on it.
+        self._outputs: dict[int, FloatArray] = {}
+        self._kept: dict[str, Stored] = {}
         self._strips = [
             strips_of(segment, height, rows)
             for segment, (height, _), rows in zip(
@@ -142,122 +158,96 @@ class StreamedNetwork:
         sums: dict[str, Matrix] = {}
         wanted = {*features, *grams}
         value = image[0]
-        for segment, strips, outputs in self._forward_segments(image):
-            here = _in(segment, wanted)
-            wanted -= set(here)
-            more = bool(wanted)
+        for segment in self.segments:
+            wanted -= set(_in(segment, wanted))
+            output = self._output(segment) if wanted else None
             for strip, found in self._run_forward(
                 segment,
-                strips,
                 value,
                 features=_in(segment, features),
                 grams=_in(segment, grams),
-                output=more,
+                output=bool(wanted),
             ):
                 for name in _in(segment, features):
                     maps[name][0, :, strip[name].owned.slice] = found[f"features.{name}"][0]
                 _add_up(sums, found, "gram.")
-                if more:
-                    outputs[:, strip.written.slice] = found["output"][0]
-            if not more:
+                if output is not None:
+                    output[:, strip.written.slice] = found["output"][0]
+            if output is None:
                 break
-            value = outputs
+            value = output
         normalised = {n: (sums[n] / self.elements(n)).astype(np.float32) for n in grams}
         return maps, normalised
 
     # -- the two passes --------------------------------------------------------------------------
 
-    def forward(self, image: FloatArray, targets: Arrays) -> _Forward:
-        """Run the first pass: Gram matrices, content sums, and what the second pass needs."""
+    def forward(self, image: FloatArray, targets: Arrays) -> Sums:
+        """Run the first pass, which leaves behind what the second one needs."""
         keeping, network = self.streaming.keeping, self.network
-        found = _Forward()
+        sums = Sums()
         value = image[0]
-        for segment, strips, outputs in self._forward_segments(image):
-            last = segment is self.segments[-1]
-            kept = _in(segment, keeping.features)
-            signs = _in(segment, keeping.signs)
+        for segment in self.segments:
+            output = self._output(segment) if segment is not self.segments[-1] else None
+            features, signs = _in(segment, keeping.features), _in(segment, keeping.signs)
             contents = _in(segment, network.content_layers)
-            for name in (*kept, *signs):
-                kind = Features if name in kept else Signs
-                channels = network.encoder.channels(name)
-                found.kept[name] = kind(channels, *self._sizes[name])
-            for strip, result in self._run_forward(
+            for strip, found in self._run_forward(
                 segment,
-                strips,
                 value,
                 targets=targets,
-                features=kept,
+                features=features,
                 signs=signs,
                 contents=contents,
                 grams=_in(segment, network.style_layers),
-                output=not last,
+                output=output is not None,
                 total_variation=segment.index == 0,
             ):
-                _add_up(found.grams, result, "gram.")
+                _add_up(sums.grams, found, "gram.")
                 for name in contents:
-                    square = float(result[f"content_loss.{name}"])
-                    found.squares[name] = found.squares.get(name, 0.0) + square
-                found.variation += float(result.get("tv_loss", 0.0))
-                for name in (*kept, *signs):
-                    kind_name = "features" if name in kept else "signs"
-                    found.kept[name].write(strip[name].owned, result[f"{kind_name}.{name}"])
-                if not last:
-                    outputs[:, strip.written.slice] = result["output"][0]
-            if not last:
-                found.outputs.append(outputs)
-                value = outputs
-        return found
+                    square = float(found[f"content_loss.{name}"])
+                    sums.squares[name] = sums.squares.get(name, 0.0) + square
+                sums.variation += float(found.get("tv_loss", 0.0))
+                for name in features:
+                    self._store(name).write(strip[name].owned, found[f"features.{name}"])
+                for name in signs:
+                    self._store(name).write(strip[name].owned, found[f"signs.{name}"])
+                if output is not None:
+                    output[:, strip.written.slice] = found["output"][0]
+            if output is not None:
+                value = output
+        return sums
 
     def backward(
-        self,
-        image: FloatArray,
-        forward: _Forward,
-        coefficients: Arrays,
-        targets: Arrays,
-        gradient: FloatArray,
+        self, image: FloatArray, coefficients: Arrays, targets: Arrays, gradient: FloatArray
     ) -> None:
-        """Run the second pass; write the gradient, (1, 3, H, W). Empties `forward` as it goes."""
-        cotangent: FloatArray | None = None
-        for segment, strips in zip(reversed(self.segments), self._strips[::-1], strict=True):
-            read = forward.outputs.pop() if segment.index else image[0]
-            out = gradient[0] if segment.index == 0 else np.empty_like(read)
-            covered = 0
-            for strip, result in self._run_backward(
-                segment, strips, read, forward, cotangent, coefficients, targets
-            ):
-                part = result["gradient"][0]
-                # Rows that strips above have reached are added to; the others are new.
-                shared = max(0, covered - strip.read.start)
-                out[:, strip.read.start : covered] += part[:, :shared]
-                out[:, max(covered, strip.read.start) : strip.read.stop] = part[:, shared:]
-                covered = strip.read.stop
-            # Rows that no window reads have no gradient.
-            out[:, covered:] = 0
-            cotangent = out
-            for layer in segment.layers:
-                forward.kept.pop(layer.name, None)
+        """Run the second pass and write the gradient, (1, 3, H, W).
+
+        On the way down, the cotangent of each pooling's output takes the place of the output.
+        """
+        for segment in reversed(self.segments):
+            first = segment.index == 0
+            read = image[0] if first else self._outputs[segment.index - 1]
+            scatter = _Scatter(gradient[0] if first else read, self._strips[segment.index])
+            for strip, found in self._run_backward(segment, read, coefficients, targets):
+                scatter.add(strip, found["gradient"][0])
+
+    def _output(self, segment: Segment) -> FloatArray:
+        """Return the array for a segment's output, (C, h, w)."""
+        if segment.index not in self._outputs:
+            self._outputs[segment.index] = np.empty(self._shapes[segment.index], np.float32)
+        return self._outputs[segment.index]
+
+    def _store(self, name: str) -> Stored:
+        """Return where a layer's activation is kept."""
+        if name not in self._kept:
+            kind = Features if name in self.streaming.keeping.features else Signs
+            self._kept[name] = kind(self.network.encoder.channels(name), *self._sizes[name])
+        return self._kept[name]
 
     # -- one segment -----------------------------------------------------------------------------
-
-    def _forward_segments(
-        self, image: FloatArray
-    ) -> Iterator[tuple[Segment, tuple[Strip, ...], FloatArray]]:
-        """Yield each segment with its strips and an empty array for its output."""
-        if image.shape[2:] != self.size:
-            raise ValueError(f"The image is {image.shape[2:]}, not {self.size}.")
-        for segment, strips in zip(self.segments, self._strips, strict=True):
-            last = segment is self.segments[-1]
-            channels = 0 if last else segment.output.out_channels
-            yield (
-                segment,
-                strips,
-                np.empty((channels, *self._sizes[segment.output.name]), np.float32),
-            )
 
     def _run_forward(
         self,
         segment: Segment,
-        strips: tuple[Strip, ...],
         value: FloatArray,
         *,
         targets: Arrays | None = None,
@@ -284,22 +274,21 @@ class StreamedNetwork:
             _read_targets(part, strip, contents, targets or {})
             return part.run()
 
+        strips = self._strips[segment.index]
         return run_in_order(self._executor, self._in_flight, work, strips)
 
     def _run_backward(
         self,
         segment: Segment,
-        strips: tuple[Strip, ...],
         value: FloatArray,
-        forward: _Forward,
-        cotangent: FloatArray | None,
         coefficients: Arrays,
         targets: Arrays,
     ) -> Iterator[tuple[Strip, Arrays]]:
         width = self._widths[segment.index]
         styles = _in(segment, self.network.style_layers)
         contents = _in(segment, self.network.content_layers)
-        kept = _in(segment, forward.kept)
+        kept = _in(segment, self._kept)
+        cotangent = self._outputs.get(segment.index)
 
         def work(strip: Strip) -> dict[str, FloatArray]:
             part = self._parts.get(
@@ -318,13 +307,14 @@ class StreamedNetwork:
                 np.copyto(inputs["cotangent"][0], cotangent[:, strip.written.slice])
             for name in kept:
                 if f"kept.{name}" in inputs:
-                    forward.kept[name].read(strip[name].rows, inputs[f"kept.{name}"])
+                    self._kept[name].read(strip[name].rows, inputs[f"kept.{name}"])
             _read_targets(part, strip, contents, targets)
             for name, number in coefficients.items():
                 if name in inputs:
                     np.copyto(inputs[name], number)
             return part.run()
 
+        strips = self._strips[segment.index]
         return run_in_order(self._executor, self._in_flight, work, strips)
 
 
@@ -360,15 +350,15 @@ class StreamedObjective:
 
         The gradient array belongs to the objective: the next call overwrites it.
         """
-        forward = self._streamed.forward(image, self._targets)
-        losses, coefficients = self._losses_and_coefficients(forward)
-        self._streamed.backward(image, forward, coefficients, self._targets, self._gradient)
+        sums = self._streamed.forward(image, self._targets)
+        losses, coefficients = self._losses_and_coefficients(sums)
+        self._streamed.backward(image, coefficients, self._targets, self._gradient)
         self.evaluations += 1
         self.losses = losses
         return sum(losses.values()), self._gradient
 
     def _losses_and_coefficients(
-        self, forward: _Forward
+        self, sums: Sums
     ) -> tuple[dict[str, float], dict[str, FloatArray]]:
         """Return the weighted terms, and S and c of `impasto.export.strip_graphs`; in float64."""
         losses: dict[str, float] = {}
@@ -376,18 +366,50 @@ class StreamedObjective:
         network, weights = self._streamed.network, self._weights
         for name in network.content_layers:
             per_element = weights[f"content_weight.{name}"] / self._streamed.elements(name)
-            losses[f"content_loss.{name}"] = per_element * forward.squares[name]
+            losses[f"content_loss.{name}"] = per_element * sums.squares[name]
             coefficients[f"content_coefficient.{name}"] = np.array(2 * per_element, np.float32)
         for name in network.style_layers:
             elements = self._streamed.elements(name)
-            difference = forward.grams[name] / elements - self._targets[f"style.{name}"]
+            difference = sums.grams[name] / elements - self._targets[f"style.{name}"]
             per_element = weights[f"style_weight.{name}"] / difference.size
             losses[f"style_loss.{name}"] = per_element * float(np.sum(difference**2))
             matrix = 4 * per_element / elements * difference
             coefficients[f"style_coefficient.{name}"] = matrix.astype(np.float32)
-        losses["tv_loss"] = weights["tv_weight"] * forward.variation
+        losses["tv_loss"] = weights["tv_weight"] * sums.variation
         coefficients["tv_weight"] = np.array(weights["tv_weight"], np.float32)
         return losses, coefficients
+
+
+class _Scatter:
+    """Add up what strips carry back, into an array that strips below still read.
+
+    A strip's gradient covers the rows it has read; the last of them the next strip reads, and adds
+    to, as well. Those wait in a buffer of their own, so that `out` may be the very array that is
+    read.
+
+    Parameters
+    ----------
+    out : ndarray of shape (C, H, W)
+    strips : sequence of Strip
+        From top to bottom, as they will be added.
+    """
+
+    def __init__(self, out: FloatArray, strips: Sequence[Strip]) -> None:
+        self._out = out
+        self._next_read = {strip: below.read.start for strip, below in pairwise(strips)}
+        self._waiting: FloatArray = np.empty((len(out), 0, out.shape[2]), np.float32)
+
+    def add(self, strip: Strip, part: FloatArray) -> None:
+        """Add `part`, of shape (C, rows read, W); it is changed."""
+        waiting = self._waiting.shape[1]
+        part[:, :waiting] += self._waiting
+        last = strip not in self._next_read
+        stop = strip.read.stop if last else self._next_read[strip]
+        self._out[:, strip.read.start : stop] = part[:, : stop - strip.read.start]
+        self._waiting = part[:, stop - strip.read.start :].copy()
+        if last:
+            # Rows that no window reads have no gradient.
+            self._out[:, stop:] = 0
 
 
 def _sizes_by_layer(network: Network, size: tuple[int, int]) -> dict[str, tuple[int, int]]:

@@ -153,27 +153,45 @@ def segments_of(layers: Sequence[LayerLike]) -> tuple[Segment, ...]:
 def strips_of(segment: Segment, height: int, rows: int) -> tuple[Strip, ...]:
     """Cut a segment over an input of `height` rows into strips.
 
+    At the ends of the picture a strip has padding and its graph is another than inside. So that
+    these graphs need little memory, the first and the last strip are small where there are others:
+    just so large that those inside touch no padding. Those inside are of equal height.
+
     Parameters
     ----------
     segment : Segment
     height : int
         Rows of the segment's input.
     rows : int
-        About how many rows of the input a strip owns; rounded down to whole rows of the output,
-        one at least. The last strip takes what is left, up to half as much again.
+        About how many rows of the input a strip owns at most.
     """
     heights = [height]
     for layer in segment.layers:
         heights.append(window_count(layer, heights[-1]))
     total = heights[-1]
-    step = max(1, rows // segment.stride)
-    starts = list(range(0, total, step))
-    if len(starts) > 1 and 2 * (total - starts[-1]) <= step:
-        starts.pop()  # a sliver costs a compilation and more halo than picture
+    most = max(1, rows // segment.stride)
+    count = -(-total // most)
+    if count <= 2:
+        starts = list(range(0, total, -(-total // count)))
+    else:
+        edge = _edge(segment, heights, total)
+        inside = total - 2 * edge
+        count = max(1, -(-inside // most))
+        starts = [0, *range(edge, edge + inside // count * count, inside // count)]
+        starts.append(edge + inside // count * count)
     stops = [*starts[1:], total]
     return tuple(
         _strip(segment, heights, Rows(*bounds)) for bounds in zip(starts, stops, strict=True)
     )
+
+
+def _edge(segment: Segment, heights: Sequence[int], total: int) -> int:
+    """Return how many rows of the output lie between an end and a strip without padding."""
+    for edge in range(1, total // 2):
+        strip = _strip(segment, heights, Rows(edge, total - edge))
+        if not any(any(item.padded) for item in strip.layers):
+            return edge
+    return 1
 
 
 def _strip(segment: Segment, heights: Sequence[int], output: Rows) -> Strip:
