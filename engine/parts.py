@@ -33,7 +33,8 @@ class Part:
         self._graph = graph
         self.inputs: dict[str, FloatArray] = {
             value.name: np.zeros(
-                [side.dim_value for side in value.type.tensor_type.shape.dim], np.float32
+                [side.dim_value for side in value.type.tensor_type.shape.dim],
+                onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type),
             )
             for value in model.graph.input
         }

@@ -32,10 +32,13 @@ class Features:
     Parameters
     ----------
     channels, height, width : int
+    dtype : numpy dtype
     """
 
-    def __init__(self, channels: int, height: int, width: int) -> None:
-        self._array: FloatArray = np.empty((channels, height, width), np.float32)
+    def __init__(
+        self, channels: int, height: int, width: int, dtype: npt.DTypeLike = np.float32
+    ) -> None:
+        self._array: FloatArray = np.empty((channels, height, width), dtype)
 
     def write(self, rows: Rows, values: FloatArray) -> None:
         """Keep `values` of shape (1, C, rows, W)."""
@@ -52,9 +55,13 @@ class Signs:
     Parameters
     ----------
     channels, height, width : int
+    dtype : numpy dtype
+        Of what is written and read; it makes no difference.
     """
 
-    def __init__(self, channels: int, height: int, width: int) -> None:
+    def __init__(
+        self, channels: int, height: int, width: int, dtype: npt.DTypeLike = np.float32
+    ) -> None:
         self._bits: npt.NDArray[np.uint8] = np.empty((channels, height, -(-width // 8)), np.uint8)
         self._width = width
 

@@ -99,6 +99,8 @@ class StreamedNetwork:
         Runs parts at the same time; its threads each compile their own graphs.
     in_flight : int
         Parts handed to the executor at a time.
+    dtype : numpy dtype
+        float32, or float64 to test against, with a backend that runs it.
     """
 
     def __init__(
@@ -110,10 +112,12 @@ class StreamedNetwork:
         streaming: Streaming,
         executor: Executor | None = None,
         in_flight: int = 2,
+        dtype: npt.DTypeLike = np.float32,
     ) -> None:
         self.network = network
         self.size = size
         self.streaming = streaming
+        self.dtype = np.dtype(dtype)
         self._lowering = lowering
         self._executor, self._in_flight = executor, in_flight
         self._parts = Parts(backend)
@@ -152,7 +156,7 @@ class StreamedNetwork:
     ) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
         """Return feature maps, (1, C, h, w), and normalised Gram matrices of an image."""
         maps: dict[str, FloatArray] = {
-            name: np.empty((1, self.network.encoder.channels(name), *self._sizes[name]), np.float32)
+            name: np.empty((1, self.network.encoder.channels(name), *self._sizes[name]), self.dtype)
             for name in features
         }
         sums: dict[str, Matrix] = {}
@@ -176,7 +180,7 @@ class StreamedNetwork:
             if output is None:
                 break
             value = output
-        normalised = {n: (sums[n] / self.elements(n)).astype(np.float32) for n in grams}
+        normalised = {n: (sums[n] / self.elements(n)).astype(self.dtype) for n in grams}
         return maps, normalised
 
     # -- the two passes --------------------------------------------------------------------------
@@ -233,14 +237,15 @@ class StreamedNetwork:
     def _output(self, segment: Segment) -> FloatArray:
         """Return the array for a segment's output, (C, h, w)."""
         if segment.index not in self._outputs:
-            self._outputs[segment.index] = np.empty(self._shapes[segment.index], np.float32)
+            self._outputs[segment.index] = np.empty(self._shapes[segment.index], self.dtype)
         return self._outputs[segment.index]
 
     def _store(self, name: str) -> Stored:
         """Return where a layer's activation is kept."""
         if name not in self._kept:
             kind = Features if name in self.streaming.keeping.features else Signs
-            self._kept[name] = kind(self.network.encoder.channels(name), *self._sizes[name])
+            channels = self.network.encoder.channels(name)
+            self._kept[name] = kind(channels, *self._sizes[name], self.dtype)
         return self._kept[name]
 
     # -- one segment -----------------------------------------------------------------------------
@@ -298,6 +303,7 @@ class StreamedNetwork:
                     styles=styles, contents=contents, kept=kept,
                     cotangent=cotangent is not None, total_variation=segment.index == 0,
                     lowered_for=self._lowering,
+                    dtype=self.dtype,
                 ),
             )  # fmt: skip
             inputs = part.inputs
@@ -341,7 +347,7 @@ class StreamedObjective:
         self._streamed = streamed
         self._targets = targets
         self._weights = {name: float(value) for name, value in weights.items()}
-        self._gradient: FloatArray = np.empty((1, 3, *streamed.size), np.float32)
+        self._gradient: FloatArray = np.empty((1, 3, *streamed.size), streamed.dtype)
         self.evaluations = 0
         self.losses: dict[str, float] = {}
 
@@ -363,20 +369,20 @@ class StreamedObjective:
         """Return the weighted terms, and S and c of `impasto.export.strip_graphs`; in float64."""
         losses: dict[str, float] = {}
         coefficients: dict[str, FloatArray] = {}
-        network, weights = self._streamed.network, self._weights
+        network, weights, dtype = self._streamed.network, self._weights, self._streamed.dtype
         for name in network.content_layers:
             per_element = weights[f"content_weight.{name}"] / self._streamed.elements(name)
             losses[f"content_loss.{name}"] = per_element * sums.squares[name]
-            coefficients[f"content_coefficient.{name}"] = np.array(2 * per_element, np.float32)
+            coefficients[f"content_coefficient.{name}"] = np.array(2 * per_element, dtype)
         for name in network.style_layers:
             elements = self._streamed.elements(name)
             difference = sums.grams[name] / elements - self._targets[f"style.{name}"]
             per_element = weights[f"style_weight.{name}"] / difference.size
             losses[f"style_loss.{name}"] = per_element * float(np.sum(difference**2))
             matrix = 4 * per_element / elements * difference
-            coefficients[f"style_coefficient.{name}"] = matrix.astype(np.float32)
+            coefficients[f"style_coefficient.{name}"] = matrix.astype(dtype)
         losses["tv_loss"] = weights["tv_weight"] * sums.variation
-        coefficients["tv_weight"] = np.array(weights["tv_weight"], np.float32)
+        coefficients["tv_weight"] = np.array(weights["tv_weight"], dtype)
         return losses, coefficients
 
 
@@ -397,7 +403,7 @@ class _Scatter:
     def __init__(self, out: FloatArray, strips: Sequence[Strip]) -> None:
         self._out = out
         self._next_read = {strip: below.read.start for strip, below in pairwise(strips)}
-        self._waiting: FloatArray = np.empty((len(out), 0, out.shape[2]), np.float32)
+        self._waiting: FloatArray = np.empty((len(out), 0, out.shape[2]), out.dtype)
 
     def add(self, strip: Strip, part: FloatArray) -> None:
         """Add `part`, of shape (C, rows read, W); it is changed."""
