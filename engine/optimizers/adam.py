@@ -82,6 +82,7 @@ class Adam:
         run = _Run(self, search)
         if resume is not None:
             run.restore(resume, iterations)
+            resume = None  # it can be large
         while run.iteration < iterations:
             if run.iteration > 0:
                 run.step()

@@ -207,7 +207,7 @@ class Optimizer(Protocol):
         Returns
         -------
         int
-            Its own arrays, its copy of the iterate included, as resident memory. Not included: what
-            belongs to the caller (the best iterate in `search`, the objective and its gradient
-            array, `resume`), and memory-mapped files, whose pages the system can take back.
+            Its own arrays, its copy of the iterate included, as resident memory; of memory-mapped
+            files only what is resident at a time. Not included: what belongs to the caller (the
+            best iterate in `search`, the objective and its gradient array, `resume`).
         """

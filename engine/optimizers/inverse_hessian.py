@@ -10,7 +10,7 @@ import numpy as np
 
 from impasto.engine.optimizers.arrays import blocks, read_only, scratch
 from impasto.engine.optimizers.base import Numbers
-from impasto.engine.optimizers.mapped import empty_mapped
+from impasto.engine.optimizers.mapped import MappedArray
 from impasto.engine.optimizers.state import StateReader
 from impasto.engine.result import FloatArray
 
@@ -36,7 +36,8 @@ class InverseHessian:
         Pairs remembered.
     directory : Path, optional
         Where the ring buffers are to be, in a file; see
-        :func:`~impasto.engine.optimizers.mapped.empty_mapped`. In memory if left out.
+        :class:`~impasto.engine.optimizers.mapped.MappedArray`. In memory if left out.
+        From a file one pair at a time is in memory, and none between calls.
 
     Attributes
     ----------
@@ -51,10 +52,12 @@ class InverseHessian:
 
     def __init__(self, x: FloatArray, history: int, directory: Path | None = None) -> None:
         shape = (history + 1, x.size)
+        self._mapped: MappedArray | None = None
         if directory is None:
             self._steps, self._changes = np.empty(shape, x.dtype), np.empty(shape, x.dtype)
         else:
-            self._steps, self._changes = empty_mapped((2, *shape), x.dtype, directory)
+            self._mapped = MappedArray((2, *shape), x.dtype, directory)
+            self._steps, self._changes = self._mapped.array
         self._history = history
         self._scratch = scratch(x.size, x.dtype)
         self._next = 0
@@ -93,14 +96,18 @@ class InverseHessian:
             slope = float(np.dot(gradient, self.direction))
         # The gradient belongs to the objective: the row of the next pair keeps it until then.
         np.copyto(self._row(self._changes, self._next), gradient)
+        self._release(self._steps, self._changes)
         return -math.inf < slope < 0
 
-    def move(self, length: float) -> FloatArray:
-        """Return the step of `length` along the direction, which the next pair remembers."""
+    def move(self, x: FloatArray, length: float) -> None:
+        """Add the step of `length` along the direction to `x`; the next pair remembers it."""
         self._moved = True
         step = self.direction
-        step *= length
-        return step
+        # The next evaluation answers an iterate that is not finite.
+        with np.errstate(over="ignore", invalid="ignore"):
+            step *= length
+            x += step
+        self._release(self._steps, self._changes)
 
     def numbers(self) -> Numbers:
         """Return the numbers of a state to be taken between :meth:`update` and :meth:`move`."""
@@ -142,6 +149,13 @@ class InverseHessian:
             self._curvatures.append(reader.real(_curvature(serial), CURVATURE))
             np.copyto(self._row(self._steps, serial), reader.pair(_step(serial)))
             np.copyto(self._row(self._changes, serial), reader.pair(_change(serial)))
+            self._release(self._steps, self._changes)
+
+    def _release(self, *arrays: FloatArray) -> None:
+        """Let go of the memory that pairs in a file take for the moment."""
+        if self._mapped is not None:
+            for array in arrays:
+                self._mapped.release(array)
 
     def _row(self, ring: FloatArray, serial: int) -> FloatArray:
         row: FloatArray = ring[serial % len(ring)]
@@ -175,10 +189,12 @@ class InverseHessian:
         for step, change, curvature in reversed(pairs):
             alphas.append(float(np.dot(step, direction)) / curvature)
             self._add_multiple(direction, change, -alphas[-1])
+            self._release(step, change)
         direction *= self._scale
         for (step, change, curvature), alpha in zip(pairs, reversed(alphas), strict=True):
             beta = float(np.dot(change, direction)) / curvature
             self._add_multiple(direction, step, alpha - beta)
+            self._release(step, change)
 
     def _add_multiple(self, total: FloatArray, array: FloatArray, factor: float) -> None:
         for block in blocks(total.size):

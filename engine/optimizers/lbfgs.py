@@ -42,6 +42,10 @@ noise 1/4 took 30 evaluations to a loss that 1/2 and the reference had not half 
 FARTHEST = 255.0
 """Most a pixel may change in the safe first step: all the way from black to white."""
 
+MAPPED_ROWS = 4
+"""Arrays of a history in a file that are in memory at a time, but never during an evaluation: three
+that are worked on, and the pages at the edges of others."""
+
 
 @dataclass(frozen=True)
 class Lbfgs:
@@ -71,7 +75,8 @@ class Lbfgs:
 
     directory : Path, optional
         Where to keep the pairs instead of in memory: in a file without a name, which is gone when
-        the run is. The numbers are the same. Every iteration reads it all twice.
+        the run is. The numbers are the same. Every iteration reads it all twice; four rows are in
+        memory at a time, and none while the objective is evaluated.
 
     Notes
     -----
@@ -111,6 +116,7 @@ class Lbfgs:
         run = _Run(self, search, iterations)
         if resume is not None:
             run.restore(resume, iterations)
+            resume = None  # it can be large
         while run.iteration < iterations:
             if run.iteration > 0:
                 run.step()
@@ -128,11 +134,13 @@ class Lbfgs:
         return None
 
     def memory(self, entries: int, iterations: int) -> int:
-        """Return the bytes of the iterate, and of the pairs unless they are in a directory.
+        """Return the bytes of the iterate and of the pairs that are in memory at a time.
 
         See :meth:`impasto.engine.optimizers.base.Optimizer.memory`.
         """
-        pairs = 0 if self.directory else self.history_bytes(entries, iterations)
+        pairs = self.history_bytes(entries, iterations)
+        if self.directory is not None:
+            pairs = min(pairs, 4 * MAPPED_ROWS * entries)
         return 4 * (entries + min(entries, BLOCK)) + pairs
 
     def history_bytes(self, entries: int, iterations: int) -> int:
@@ -191,9 +199,7 @@ class _Run:
         """Go along the direction, unless the iterate has just been put back."""
         if not self._restarted:
             length = self._relative_length() * self._lbfgs.learning_rate
-            # The next evaluation answers an iterate that is not finite.
-            with np.errstate(over="ignore", invalid="ignore"):
-                self.x += self._model.move(length * self._recovery.step_scale)
+            self._model.move(self.x, length * self._recovery.step_scale)
 
     def state(self) -> OptimizerState:
         """Return what `restore` takes; the direction is not in it, for the rest determines it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 import shutil
 import sys
@@ -15,10 +16,13 @@ import pytest
 
 from impasto.engine.optimizers import Adam, BestSoFar, Lbfgs, Lbfgsb, Optimizer, make_optimizer
 from impasto.engine.optimizers.arrays import BLOCK, blocks
-from impasto.engine.optimizers.mapped import empty_mapped
+from impasto.engine.optimizers.lbfgs import MAPPED_ROWS
+from impasto.engine.optimizers.mapped import MappedArray
 from impasto.engine.options import Options
 from impasto.engine.result import FloatArray
 from impasto.errors import OptionError
+
+SIZE = 400_000
 
 
 def valley(x: FloatArray) -> tuple[float, FloatArray]:
@@ -74,6 +78,32 @@ def test_the_file_is_gone_after_the_run(tmp_path: Path) -> None:
     assert all(seen) or sys.platform != "linux"
 
 
+def resident_bytes(directory: Path) -> int:
+    """Return how much of the mappings of files in `directory` is in memory, where told."""
+    smaps = Path("/proc/self/smaps")
+    total, inside = 0, False
+    for line in smaps.read_text().splitlines() if smaps.exists() else []:
+        key, *values = line.split()
+        if not key.endswith(":"):
+            inside = str(directory.resolve()) in line
+        elif inside and key == "Rss:":
+            total += 1024 * int(values[0])
+    return total
+
+
+def test_a_history_in_a_file_is_out_of_memory_during_evaluations(tmp_path: Path) -> None:
+    resident: list[int] = []
+
+    def function(x: FloatArray) -> tuple[float, FloatArray]:
+        resident.append(resident_bytes(tmp_path))
+        return valley(x)
+
+    search = BestSoFar(function, start(SIZE))
+    Lbfgs(4, directory=tmp_path).minimize(search, iterations=9, on_step=lambda _: None)
+    rows = 2 * (4 + 1)
+    assert max(resident) <= rows * 2 * mmap.PAGESIZE < SIZE
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, MemoryError])
 def test_the_file_is_gone_after_an_exception(tmp_path: Path, error: type[BaseException]) -> None:
     calls = 0
@@ -126,24 +156,33 @@ def test_a_disk_that_is_full_after_all_is_an_error_and_not_a_crash(
 
     monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
     with pytest.raises(OptionError, match="No space left"):
-        empty_mapped((5,), np.float32, tmp_path)
+        MappedArray((5,), np.float32, tmp_path)
     assert os.listdir(tmp_path) == []
 
 
 def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="nowhere"):
-        empty_mapped((5,), np.float32, tmp_path / "nowhere")
+        MappedArray((5,), np.float32, tmp_path / "nowhere")
 
 
 def test_space_is_taken_also_where_the_system_has_no_call_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(os, "posix_fallocate", raising=False)
-    array = empty_mapped((3, 100_001), np.float32, tmp_path)
+    array = MappedArray((3, 100_001), np.float32, tmp_path).array
     assert array.shape == (3, 100_001)
     assert not array.any()
     array[:] = 1
     assert array.all()
+
+
+@pytest.mark.parametrize("row", range(3))
+def test_released_memory_keeps_its_numbers(tmp_path: Path, row: int) -> None:
+    mapped = MappedArray((3, 100_001), np.float32, tmp_path)
+    numbers = start(300_003).reshape(3, -1)
+    mapped.array[:] = numbers
+    mapped.release(mapped.array[row])
+    np.testing.assert_array_equal(mapped.array, numbers)
 
 
 def test_the_directory_of_the_history_can_be_told(tmp_path: Path) -> None:
@@ -151,9 +190,6 @@ def test_the_directory_of_the_history_can_be_told(tmp_path: Path) -> None:
     assert make_optimizer(options, tmp_path) == Lbfgs(7, 1.0, "safe", tmp_path)
     adam = make_optimizer(Options(optimizer="adam"), tmp_path)
     assert adam == Adam()
-
-
-SIZE = 400_000
 
 
 @pytest.mark.parametrize("iterations", [2, 6, 12])
@@ -181,6 +217,8 @@ def test_memory_is_what_is_allocated(
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     predicted = optimizer.memory(SIZE, iterations)
+    if isinstance(optimizer, Lbfgs) and optimizer.directory is not None:
+        predicted -= 4 * SIZE * MAPPED_ROWS  # which are no memory of Python's
     if not isinstance(optimizer, Lbfgsb):
         assert peak == pytest.approx(predicted, rel=0.01, abs=50_000)
     else:
