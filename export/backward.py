@@ -93,8 +93,8 @@ def append_vjp(
     dependent = _dependents(forward, wrt, rules)
     shapes = graph.shapes()
     contributions: defaultdict[str, list[str]] = defaultdict(list)
-    for value, cotangent in seeds.items():
-        contributions[value].append(cotangent)
+    for seeded, seed in seeds.items():
+        contributions[seeded].append(seed)
 
     for node in reversed(forward):
         cotangents = [_accumulate(graph, contributions, value) for value in node.output]
