@@ -41,8 +41,8 @@ class Keeping:
     features : frozenset of str
         ReLUs kept as float32.
     signs : frozenset of str
-        ReLUs of which one bit an entry is kept, whether a cotangent passes: enough where the
-        layer is not one of a loss.
+        ReLUs of which one bit an entry is kept, whether a cotangent passes: enough where neither
+        a loss nor a convolution that is computed again reads the layer.
     """
 
     features: frozenset[str] = frozenset()
@@ -192,7 +192,8 @@ class StreamedNetwork:
         value = image[0]
         for segment in self.segments:
             output = self._output(segment) if segment is not self.segments[-1] else None
-            features, signs = _in(segment, keeping.features), _in(segment, keeping.signs)
+            features = _in(segment, keeping.features)
+            signs = _in(segment, keeping.signs - keeping.features)
             contents = _in(segment, network.content_layers)
             for strip, found in self._run_forward(
                 segment,
@@ -292,7 +293,9 @@ class StreamedNetwork:
         width = self._widths[segment.index]
         styles = _in(segment, self.network.style_layers)
         contents = _in(segment, self.network.content_layers)
-        kept = _in(segment, self._kept)
+        keeping = self.streaming.keeping
+        features = _in(segment, keeping.features)
+        signs = _in(segment, keeping.signs - keeping.features)
         cotangent = self._outputs.get(segment.index)
 
         def work(strip: Strip) -> dict[str, FloatArray]:
@@ -300,7 +303,7 @@ class StreamedNetwork:
                 ("backward", segment.index, strip.shape),
                 lambda: build_strip_backward(
                     self.network.encoder, segment, strip, width,
-                    styles=styles, contents=contents, kept=kept,
+                    styles=styles, contents=contents, kept=features, signs=signs,
                     cotangent=cotangent is not None, total_variation=segment.index == 0,
                     lowered_for=self._lowering,
                     dtype=self.dtype,
@@ -311,7 +314,7 @@ class StreamedNetwork:
                 np.copyto(inputs["input"][0], value[:, strip.read.slice])
             if cotangent is not None:
                 np.copyto(inputs["cotangent"][0], cotangent[:, strip.written.slice])
-            for name in kept:
+            for name in (*features, *signs):
                 if f"kept.{name}" in inputs:
                     self._kept[name].read(strip[name].rows, inputs[f"kept.{name}"])
             _read_targets(part, strip, contents, targets)

@@ -20,7 +20,7 @@ content        w / N · Σ (F − P)²                      c = 2 w / N
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -122,6 +122,7 @@ def build_strip_backward(
     styles: Collection[str] = (),
     contents: Collection[str] = (),
     kept: Collection[str] = (),
+    signs: Collection[str] = (),
     cotangent: bool = True,
     total_variation: bool = False,
     lowered_for: str = "portable",
@@ -137,7 +138,7 @@ def build_strip_backward(
     ``style_coefficient.<layer>``   S, (C, C), for each of `styles`
     ``content.<layer>``             P, owned rows, for each of `contents`
     ``content_coefficient.<layer>``  c, a scalar, for each of `contents`
-    ``kept.<layer>``                computed rows, for each of `kept`
+    ``kept.<layer>``                computed rows, for each of `kept` and `signs`
     ``tv_weight``                   a scalar, if `total_variation`
     ==============================  ============================================================
 
@@ -148,9 +149,11 @@ def build_strip_backward(
     styles, contents : collection of str
         Layers of the losses in this segment.
     kept : collection of str
-        ReLUs whose output was stored: it is read, and what led to it is not computed again. For a
-        ReLU that is no layer of a loss, the 0s and 1s of ``signs.<layer>`` serve as well, because
-        all that its mask and the pooling's ask is which entries are positive and maximal.
+        ReLUs whose output was stored: it is read, and what led to it is not computed again.
+    signs : collection of str
+        ReLUs of which the 0s and 1s of the forward graph's ``signs.<layer>`` were stored. They
+        serve its mask and the pooling's, which ask no more than which entries are positive and
+        maximal. A loss or a convolution that needs the values still has them computed.
     cotangent : bool
         Whether something follows the segment.
     total_variation : bool
@@ -163,10 +166,10 @@ def build_strip_backward(
     graph = GraphBuilder(dtype=dtype)
     image, values = _append_layers(graph, encoder, segment, strip, width)
     read = {name: values[name] for name in (*styles, *contents)}
-    for name in kept:
-        shape = graph.static_shape(values[name])
-        stored = graph.input(f"kept.{name}", shape or ())
-        read[name] = stored
+    for name in (*kept, *signs):
+        stored = graph.input(f"kept.{name}", graph.static_shape(values[name]) or ())
+        if name in kept:
+            read[name] = stored
     seeds: dict[str, list[str]] = {}
     if cotangent:
         last = values[segment.output.name]
@@ -187,10 +190,13 @@ def build_strip_backward(
         value: parts[0] if len(parts) == 1 else graph.op("Sum", *parts, name=f"{value}__seed")
         for value, parts in seeds.items()
     }
+    forward = list(graph.nodes)
     gradient = append_vjp(graph, summed, [image], chosen.rules)[image]
     # The products are differentiated as they were computed, and only then do the stored features
     # take the place of the computed ones; what nobody reads any more is left out of the model.
-    _read_instead(graph, {values[name]: f"kept.{name}" for name in kept})
+    masks = [*graph.nodes[len(forward) :], *(n for n in forward if n.op_type == "MaxPool")]
+    _read_instead(masks, {values[name]: f"kept.{name}" for name in signs})
+    _read_instead(graph.nodes, {values[name]: f"kept.{name}" for name in kept})
     chosen.finish(graph)
     graph.output(gradient, "gradient", graph.static_shape(image) or ())
     _drop_unread_inputs(graph)
@@ -329,8 +335,8 @@ def _total_variation_rows(strip: Strip) -> Rows:
     return Rows(strip.owned.start, below).within(strip.read)
 
 
-def _read_instead(graph: GraphBuilder, names: dict[str, str]) -> None:
-    for node in graph.nodes:
+def _read_instead(nodes: Iterable[onnx.NodeProto], names: dict[str, str]) -> None:
+    for node in nodes:
         for index, value in enumerate(node.input):
             node.input[index] = names.get(value, value)
 
