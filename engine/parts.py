@@ -31,23 +31,37 @@ class Part:
 
     def __init__(self, graph: CompiledGraph, model: onnx.ModelProto) -> None:
         self._graph = graph
-        self.inputs: dict[str, FloatArray] = {
-            value.name: np.zeros(
-                [side.dim_value for side in value.type.tensor_type.shape.dim],
+        self._shapes = {
+            value.name: (
+                tuple(side.dim_value for side in value.type.tensor_type.shape.dim),
                 onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type),
             )
             for value in model.graph.input
         }
+        self._inputs: dict[str, FloatArray] = {}
+
+    @property
+    def inputs(self) -> dict[str, FloatArray]:
+        """The arrays to fill before a run."""
+        if not self._inputs:
+            self._inputs = {name: np.empty(*kind) for name, kind in self._shapes.items()}
+        return self._inputs
 
     def run(self) -> dict[str, FloatArray]:
         """Run on the arrays in `inputs`; the results belong to the part until it runs again."""
         return self._graph.run(self.inputs)
 
+    def release(self) -> None:
+        """Give back the memory of inputs, results and activations until the next run."""
+        self._inputs = {}
+        self._graph.release()
+
 
 class Parts:
     """The compiled parts of a run, made when they are first needed.
 
-    A thread has its own: neither a part's arrays nor a runtime's request can be shared.
+    One part at a time has working memory. A thread has its own parts: neither a part's arrays nor
+    a runtime's request can be shared.
 
     Parameters
     ----------
@@ -60,10 +74,15 @@ class Parts:
 
     def get(self, key: Hashable, build: Callable[[], onnx.ModelProto]) -> Part:
         """Return the part called `key`, compiled from what `build` returns if it is new."""
-        known: dict[Hashable, Part] = self._own.__dict__.setdefault("parts", {})
+        own = self._own.__dict__
+        known: dict[Hashable, Part] = own.setdefault("parts", {})
+        last = own.get("last")
+        if last is not None and last != key:
+            known[last].release()
         if key not in known:
             model = build()
-            known[key] = Part(self._backend.compile(model), model)
+            known[key] = Part(self._backend.compile(model, one_of_many=True), model)
+        own["last"] = key
         return known[key]
 
 

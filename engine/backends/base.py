@@ -46,6 +46,9 @@ class CompiledGraph(Protocol):
             If an input is missing or has another shape, or the runtime fails.
         """
 
+    def release(self) -> None:
+        """Give working memory back that the next run can take again; results of runs included."""
+
 
 class Backend(Protocol):
     """A runtime on a device in a precision."""
@@ -67,9 +70,22 @@ class Backend(Protocol):
         """Runtime, version, device and precision in one line: the key of a remembered verdict."""
 
     def compile(
-        self, model: onnx.ModelProto, outputs: Sequence[str] | None = None
+        self,
+        model: onnx.ModelProto,
+        outputs: Sequence[str] | None = None,
+        *,
+        one_of_many: bool = False,
     ) -> CompiledGraph:
-        """Compile `model`; `outputs` are the outputs to compute, all of them by default.
+        """Compile `model`.
+
+        Parameters
+        ----------
+        model : ModelProto
+        outputs : sequence of str, optional
+            The outputs to compute, all of them by default.
+        one_of_many : bool
+            Whether it is one of many graphs that run in turns, and should therefore have little
+            memory of its own.
 
         Raises
         ------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import onnx
@@ -46,11 +47,39 @@ class OnnxRuntimeCpu:
         return f"onnxruntime {ort.__version__} cpu f32"
 
     def compile(
-        self, model: onnx.ModelProto, outputs: Sequence[str] | None = None
+        self,
+        model: onnx.ModelProto,
+        outputs: Sequence[str] | None = None,
+        *,
+        one_of_many: bool = False,
     ) -> OnnxRuntimeGraph:
         """Compile `model`; see `Backend.compile`."""
-        session = open_session(model, session_options(self.threads), [_PROVIDER])
+        options = session_options(self.threads)
+        if one_of_many and _shared_arena():
+            options.add_session_config_entry("session.use_env_allocators", "1")
+        session = open_session(model, options, [_PROVIDER])
         return OnnxRuntimeGraph(session, model, outputs)
+
+
+@cache
+def _shared_arena() -> bool:
+    """Make the arena that the sessions of one process can share; whether there is one.
+
+    A session's own arena keeps its memory while the others run: 1.7 GB in all for the parts of
+    VGG-19 at a width of 2048 pixels, where a shared one took 0.4.
+    """
+    memory = ort.OrtMemoryInfo(
+        "Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT
+    )
+    same_as_requested = 1
+    try:
+        ort.create_and_register_allocator(
+            memory, ort.OrtArenaCfg({"arena_extend_strategy": same_as_requested})
+        )
+    except Exception as error:  # its exception types share no base but Exception
+        # Whoever embeds us may have registered one, which then serves as well.
+        return "already" in str(error)
+    return True
 
 
 def session_options(threads: int) -> ort.SessionOptions:
@@ -112,6 +141,7 @@ class OnnxRuntimeGraph:
         self._outputs = output_names(model, outputs)
         self._arrays: dict[str, FloatArray] = {}
         self._shapes: dict[str, tuple[int, ...]] | None = None
+        self._sizes: dict[str, tuple[int, ...]] = {}
 
     def bind(self, values: Mapping[str, FloatArray]) -> None:
         """Set inputs that stay; see `CompiledGraph.bind`."""
@@ -124,6 +154,8 @@ class OnnxRuntimeGraph:
         try:
             if shapes != self._shapes:
                 return self._first_run(feeds, shapes)
+            if not self._arrays:  # released
+                self._arrays = output_arrays(self._sizes)
             binding = self._session.io_binding()
             for name, value in feeds.items():
                 binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(value))
@@ -134,13 +166,18 @@ class OnnxRuntimeGraph:
             raise _failure("run", error) from error
         return dict(self._arrays)
 
+    def release(self) -> None:
+        """Drop the arrays of the results; see `CompiledGraph.release`."""
+        self._arrays = {}
+
     def _first_run(
         self, feeds: dict[str, FloatArray], shapes: dict[str, tuple[int, ...]]
     ) -> dict[str, FloatArray]:
         """Run with outputs the runtime allocates, and keep arrays of their shapes for later."""
         return_freed_memory()  # what compiling left behind
         found = dict(zip(self._outputs, self._session.run(list(self._outputs), feeds), strict=True))
-        self._arrays = output_arrays({name: value.shape for name, value in found.items()})
+        self._sizes = {name: value.shape for name, value in found.items()}
+        self._arrays = output_arrays(self._sizes)
         self._shapes = shapes
         return found
 

@@ -71,7 +71,11 @@ class OnnxRuntimeCuda:
         return f"onnxruntime {ort.__version__} cuda:{self.device} f32"
 
     def compile(
-        self, model: onnx.ModelProto, outputs: Sequence[str] | None = None
+        self,
+        model: onnx.ModelProto,
+        outputs: Sequence[str] | None = None,
+        *,
+        one_of_many: bool = False,
     ) -> OnnxRuntimeGraph:
         """Compile `model`; see `Backend.compile`.
 

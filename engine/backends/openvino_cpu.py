@@ -54,7 +54,11 @@ class OpenVino:
         return f"openvino {ov.get_version()} cpu {self.precision}"
 
     def compile(
-        self, model: onnx.ModelProto, outputs: Sequence[str] | None = None
+        self,
+        model: onnx.ModelProto,
+        outputs: Sequence[str] | None = None,
+        *,
+        one_of_many: bool = False,
     ) -> OpenVinoGraph:
         """Compile `model`; see `Backend.compile`."""
         names = output_names(model, outputs)
@@ -97,6 +101,7 @@ class OpenVinoGraph:
         self._read: dict[str, tuple[FloatArray, ov.Tensor]] = {}
         self._arrays: dict[str, FloatArray] = {}
         self._shapes: dict[str, tuple[int, ...]] | None = None
+        self._sizes: dict[str, tuple[int, ...]] = {}
 
     def bind(self, values: Mapping[str, FloatArray]) -> None:
         """Set inputs that stay; see `CompiledGraph.bind`."""
@@ -110,11 +115,19 @@ class OpenVinoGraph:
             if shapes != self._shapes:
                 self._first_run(feeds, shapes)
             else:
+                if self._request is None:  # released
+                    self._request = self._compiled.create_infer_request()
+                    self._write_into(output_arrays(self._sizes))
                 self._hand_over(feeds)
                 self._request.infer()
         except Exception as error:  # its exception types share no base but Exception
             raise BackendError(f"OpenVINO cannot run the graph: {_last_line(error)}") from error
         return dict(self._arrays)
+
+    def release(self) -> None:
+        """Drop the request and the activations it works in; see `CompiledGraph.release`."""
+        self._request, self._read, self._arrays = None, {}, {}
+        self._compiled.release_memory()
 
     def _first_run(self, feeds: dict[str, FloatArray], shapes: dict[str, tuple[int, ...]]) -> None:
         """Run with outputs the runtime allocates, and give it arrays of their shapes for later."""
@@ -124,11 +137,17 @@ class OpenVinoGraph:
         self._hand_over(feeds)
         self._request.infer()
         found = {name: self._request.get_tensor(name) for name in self._outputs}
-        arrays = output_arrays({name: tensor.shape for name, tensor in found.items()})
+        self._sizes = {name: tuple(tensor.shape) for name, tensor in found.items()}
+        arrays = output_arrays(self._sizes)
         for name, array in arrays.items():
             array[...] = found[name].data
+        self._write_into(arrays)
+        self._shapes = shapes
+
+    def _write_into(self, arrays: dict[str, FloatArray]) -> None:
+        for name, array in arrays.items():
             self._request.set_tensor(name, _shared(array))
-        self._arrays, self._shapes = arrays, shapes
+        self._arrays = arrays
 
     def _hand_over(self, feeds: Mapping[str, FloatArray]) -> None:
         for name, array in feeds.items():
