@@ -13,6 +13,8 @@ from pathlib import Path
 from types import MappingProxyType, NoneType, UnionType
 from typing import Any, Literal, get_args
 
+from impasto.engine.amounts import bytes_from
+from impasto.engine.scales import scale_sizes
 from impasto.errors import OptionError, UnknownNameError
 
 __all__ = [
@@ -97,7 +99,18 @@ class Options:
         "content", "First image: content, noise, or a picture file.", "init-image", group=SEARCH
     )
     seed: int = option(-1, "Seed of the noise; -1 draws one and reports it.", group=SEARCH)
-    iterations: int = option(200, "Optimizer steps.", "num-iterations", group=SEARCH)
+    iterations: int = option(
+        200,
+        "Optimizer steps; with several --scales those of the first, and half as many at each next.",
+        "num-iterations",
+        group=SEARCH,
+    )
+    scales: str = option(
+        "auto",
+        "Sizes to paint at, coarse to fine: how many, each twice the one before, or a list such as "
+        "256,512,1024. auto begins at 512 or less.",
+        group=SEARCH,
+    )
     optimizer: OptimizerName = option(
         "lbfgs-numpy",
         "lbfgs is scipy's L-BFGS-B; lbfgs-numpy has no line search, as neural-style's.",
@@ -145,6 +158,23 @@ class Options:
     max_pixels: int = option(
         MAX_PIXELS, "Largest picture file accepted, in pixels (width times height).", group=MACHINE
     )
+    memory: str = option(
+        "",
+        "Most memory the run may take, such as 8G (of 2^30 bytes) or 900M. Default: what is free.",
+        group=MACHINE,
+    )
+    tile: str = option(
+        "auto",
+        "Compute the gradient in parts of so many rows of the picture; whole is in one, auto as "
+        "the memory allows. The numbers are the same.",
+        group=MACHINE,
+    )
+    checkpoint: str = option(
+        "auto",
+        "Directory to save the run's state in, for `impasto resume`; off for none. auto is "
+        "OUTPUT.checkpoint above 1024 pixels or 10 minutes.",
+        group=OUTPUT,
+    )
     save_every: int = option(
         0, "Also save the picture every so many iterations; 0 is never.", "save-iter", group=OUTPUT
     )
@@ -161,6 +191,8 @@ class Options:
         self._check_numbers()
         if not self.content_layers and not self.style_layers:
             raise OptionError("No content layers and no style layers: there is nothing to paint.")
+        scale_sizes(self.scales, self.size)
+        self._check_execution()
         if not self.init:
             raise OptionError(f"--init is empty; give {', '.join(INITS)} or a picture file.")
 
@@ -216,6 +248,19 @@ class Options:
                 f"--style-blend-weights is {','.join(map(str, blend))}; the weights must be "
                 "finite, not negative, and not all zero."
             )
+
+    def _check_execution(self) -> None:
+        if self.memory:
+            bytes_from(self.memory, "--memory")
+        if self.tile not in ("auto", "whole") and not (
+            self.tile.isdigit() and 1 <= int(self.tile) <= MAX_SIZE
+        ):
+            raise OptionError(
+                f"--tile is {self.tile!r}; it takes auto, whole, or rows of pixels from 1 to "
+                f"{MAX_SIZE}."
+            )
+        if not self.checkpoint:
+            raise OptionError("--checkpoint is empty; give auto, off, or a directory.")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options as plain JSON values."""

@@ -155,7 +155,8 @@ def strips_of(segment: Segment, height: int, rows: int) -> tuple[Strip, ...]:
 
     At the ends of the picture a strip has padding and its graph is another than inside. So that
     these graphs need little memory, the first and the last strip are small where there are others:
-    just so large that those inside touch no padding. Those inside are of equal height.
+    just so large that those inside touch no padding (the last one has what does not divide, too). Those
+    inside are of equal height.
 
     Parameters
     ----------
@@ -176,9 +177,9 @@ def strips_of(segment: Segment, height: int, rows: int) -> tuple[Strip, ...]:
     else:
         edge = _edge(segment, heights, total)
         inside = total - 2 * edge
-        count = max(1, -(-inside // most))
-        starts = [0, *range(edge, edge + inside // count * count, inside // count)]
-        starts.append(edge + inside // count * count)
+        step = -(-inside // max(1, -(-inside // most)))
+        # What does not divide goes to the last strip, which is no larger than the others then.
+        starts = [0, *range(edge, edge + inside // step * step + 1, step)]
     stops = [*starts[1:], total]
     return tuple(
         _strip(segment, heights, Rows(*bounds)) for bounds in zip(starts, stops, strict=True)

@@ -1,0 +1,168 @@
+"""What one evaluation costs: multiplications, and the bytes of its tensors; counted, not measured.
+
+`impasto.engine.footprint` turns bytes into memory and `impasto.engine.plan` work into time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from impasto.engine.network import Network
+from impasto.engine.streaming import Keeping, Streaming
+from impasto.export.encoder import LayerLike, feature_size
+from impasto.export.strips import Strip, segments_of, strips_of
+
+__all__ = ["StripWork", "feature_sizes", "strip_work", "tensor_bytes", "weight_bytes", "whole_work"]
+
+Size = tuple[int, int]
+FLOAT = 4
+
+
+@dataclass(frozen=True)
+class StripWork:
+    """What an evaluation in strips costs.
+
+    Parameters
+    ----------
+    multiplications : float
+        Of all convolutions, forward, again, and backward.
+    parts : int
+        Strips of one pass.
+    stored_bytes : int
+        Pooling outputs and kept activations.
+    largest_part_bytes : int
+        Tensors of the largest part: every one of its layers' outputs, once.
+    moved_bytes : int
+        Read from and written to what is stored.
+    """
+
+    multiplications: float
+    parts: int
+    stored_bytes: int
+    largest_part_bytes: int
+    moved_bytes: int
+
+
+def feature_sizes(network: Network, size: Size) -> dict[str, Size]:
+    """Return (h, w) of every layer's feature map for an image of `size`."""
+    sizes = {}
+    for layer in network.encoder.layers:
+        size = feature_size([layer], *size)
+        sizes[layer.name] = size
+    return sizes
+
+
+def tensor_bytes(network: Network, size: Size) -> int:
+    """Return the bytes of all feature maps of convolutions and poolings, in float32."""
+    sizes = feature_sizes(network, size)
+    return sum(
+        FLOAT * layer.out_channels * sizes[layer.name][0] * sizes[layer.name][1]
+        for layer in network.encoder.layers
+        if layer.kind != "relu"
+    )
+
+
+def weight_bytes(network: Network) -> int:
+    """Return the bytes of the convolutions' weights, in float32."""
+    return sum(
+        FLOAT * network.encoder.arrays[f"{layer.name}.weight"].size
+        for layer in network.encoder.layers
+        if layer.kind == "convolution"
+    )
+
+
+def whole_work(network: Network, size: Size) -> float:
+    """Return the multiplications of an untiled evaluation: forward, and as many backward."""
+    sizes = feature_sizes(network, size)
+    return sum(
+        2.0 * _per_row(network, layer, sizes[layer.name][1]) * sizes[layer.name][0]
+        for layer in network.encoder.layers
+        if layer.kind == "convolution"
+    )
+
+
+def strip_work(network: Network, size: Size, streaming: Streaming) -> StripWork:
+    """Return what an evaluation in strips costs."""
+    sizes = feature_sizes(network, size)
+    segments = segments_of(network.encoder.layers)
+    multiplications, parts, largest, moved = 0.0, 0, 0, 0
+    height = size[0]
+    again = _computed_again(network, streaming.keeping)
+    for segment, rows in zip(segments, streaming.rows, strict=True):
+        strips = strips_of(segment, height, rows)
+        parts += len(strips)
+        multiplications += sum(_strip_work(network, strip, sizes, again) for strip in strips)
+        largest = max(largest, *(_part_bytes(strip, sizes) for strip in strips))
+        height = sizes[segment.output.name][0]
+    stored = 0
+    for segment in segments[:-1]:
+        stored += FLOAT * _elements(segment.output, sizes)
+    kept = _kept_bytes(network, streaming.keeping, sizes)
+    # Outputs are written, read twice, and read and written as cotangents; the kept once each way.
+    moved = 5 * stored + 2 * kept
+    return StripWork(multiplications, parts, stored + kept, largest, moved)
+
+
+def _elements(layer: LayerLike, sizes: Mapping[str, Size]) -> int:
+    height, width = sizes[layer.name]
+    return layer.out_channels * height * width
+
+
+def _kept_bytes(network: Network, keeping: Keeping, sizes: Mapping[str, Size]) -> int:
+    layers = {layer.name: layer for layer in network.encoder.layers}
+    features = sum(FLOAT * _elements(layers[name], sizes) for name in keeping.features)
+    signs = 0
+    for name in keeping.signs - keeping.features:
+        height, width = sizes[name]
+        signs += layers[name].out_channels * height * -(-width // 8)
+    return features + signs
+
+
+def _per_row(network: Network, layer: LayerLike, width: int) -> float:
+    """Return the multiplications of one row of a convolution's output."""
+    return float(network.encoder.arrays[f"{layer.name}.weight"].size) * width
+
+
+def _strip_work(
+    network: Network, strip: Strip, sizes: Mapping[str, Size], again: frozenset[str]
+) -> float:
+    total = 0.0
+    for item in strip.layers:
+        layer = item.layer
+        if layer.kind == "convolution":
+            times = 3 if layer.name in again else 2
+            total += times * _per_row(network, layer, sizes[layer.name][1]) * len(item.rows)
+            # Backward, a convolution computes the rows it has read: those of its padding more.
+            extra = (layer.kernel - layer.stride) / layer.stride
+            total += _per_row(network, layer, sizes[layer.name][1]) * max(0.0, extra)
+    return total
+
+
+def _computed_again(network: Network, keeping: Keeping) -> frozenset[str]:
+    """Return the convolutions that the backward pass computes again."""
+    of_losses = {*network.content_layers, *network.style_layers}
+    found = set()
+    for segment in segments_of(network.encoder.layers):
+        value_needed = False
+        for layer in reversed(segment.layers):
+            if layer.kind == "relu":
+                kept = layer.name in keeping.features
+                signs = layer.name in keeping.signs
+                value_needed = not kept and (value_needed or layer.name in of_losses or not signs)
+            elif layer.kind == "convolution":
+                if value_needed or layer.name in of_losses:
+                    found.add(layer.name)
+                    value_needed = True
+            else:
+                # A max pooling compares its input; its mask is in the signs of the ReLU before.
+                value_needed = layer.name in of_losses
+    return frozenset(found)
+
+
+def _part_bytes(strip: Strip, sizes: Mapping[str, Size]) -> int:
+    return sum(
+        FLOAT * item.layer.out_channels * len(item.rows) * sizes[item.layer.name][1]
+        for item in strip.layers
+        if item.layer.kind != "relu"
+    )
