@@ -11,6 +11,7 @@
     │   ├── WeightsError         2   a weights file that is missing, damaged or of another network
     │   ├── CheckpointError      2   a checkpoint that is damaged, or of another version or run
     │   └── BackendUnavailableError 2  a runtime, device or precision this machine does not have
+    ├── CheckpointWriteError     1   a checkpoint that could not be saved: disk full
     ├── DownloadError            1   a download that failed or gave the wrong bytes
     ├── DifferentiationError     1   a graph that has no gradient graph
     ├── BackendError             1   a runtime that failed or returned wrong numbers
@@ -29,6 +30,7 @@ __all__ = [
     "BackendError",
     "BackendUnavailableError",
     "CheckpointError",
+    "CheckpointWriteError",
     "DifferentiationError",
     "DownloadError",
     "ImageFileError",
@@ -96,6 +98,10 @@ class CheckpointError(UsageError):
 
 class BackendUnavailableError(UsageError):
     """A runtime, device or precision that this machine does not have."""
+
+
+class CheckpointWriteError(ImpastoError):
+    """A checkpoint that could not be saved or removed; one that was saved before is still there."""
 
 
 class DownloadError(ImpastoError):
