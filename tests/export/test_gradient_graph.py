@@ -12,8 +12,17 @@ import onnx
 import onnxruntime
 import pytest
 from agreement import assert_same_gradient, cosine
-from numpy_network import NumpyNetwork, gram, objective
+from numpy_network import gram
 from pictures import F32, KINDS, noise, photo
+from style_cases import (
+    CONTENT,
+    NIN,
+    STYLE,
+    balanced_weights,
+    evaluate_oracle,
+    oracle_of,
+    targets_for,
+)
 
 from impasto.engine.backends import CompiledGraph, open_backend
 from impasto.export.encoder import Encoder
@@ -22,10 +31,6 @@ from impasto.models import load_model
 from impasto.models.layer import Architecture, Pooling
 from impasto.models.registry import model_spec
 from impasto.models.weights.random_weights import random_weights
-
-CONTENT = ("relu4_2",)
-STYLE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
-NIN = ("relu0", "relu3", "relu7", "relu12")
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -43,12 +48,6 @@ def encoder_of(name: str, pooling: Pooling) -> Encoder:
     embedded = spec.architecture.name == "vgg19"
     arrays = load_model(name).arrays if embedded else random_weights(spec.architecture, seed=6)
     return Encoder(name, architecture.layers, arrays, spec.preprocessing)
-
-
-def oracle_of(encoder: Encoder) -> NumpyNetwork:
-    layers: Any = encoder.layers  # the tables' own layers, seen through export's protocol
-    preprocessing: Any = encoder.preprocessing
-    return NumpyNetwork(layers, encoder.arrays, preprocessing)
 
 
 def layers_of(encoder: Encoder) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -74,11 +73,10 @@ class Case:
 @cache
 def case_of(name: str, pooling: Pooling, kind: str, size: tuple[int, int]) -> Case:
     encoder, image = encoder_of(name, pooling), KINDS[kind](*size)
-    targets = targets_for(encoder, image)
-    ones = {f"{kind}_weight.{name}": 1.0 for kind, name in terms_of(encoder)} | {"tv_weight": 1.0}
-    losses, _ = evaluate_oracle(encoder, image, targets, ones)
-    balanced = {weight: 1 / losses[weight.replace("_weight", "_loss")] for weight in ones}
-    return Case(encoder, image, targets, balanced)
+    layers = layers_of(encoder)
+    targets = targets_for(encoder, *layers, image)
+    weights = balanced_weights(encoder, *layers, image, targets)
+    return Case(encoder, image, targets, weights)
 
 
 @cache
@@ -88,34 +86,8 @@ def expected_of(
     """The oracle's answer; computed once for all runtimes and lowerings."""
     case = case_of(name, pooling, kind, size)
     weights = case.only(only) if only else case.weights
-    return evaluate_oracle(case.encoder, case.image, case.targets, weights)
-
-
-def targets_for(encoder: Encoder, image: F32) -> Arrays:
-    """Targets from the mirrored, darkened image: real features, none of them met."""
-    content, style = layers_of(encoder)
-    values = oracle_of(encoder).forward(image[0, :, ::-1, ::-1] * 0.7)
-    found: Arrays = {f"content.{name}": values[name][None] for name in content}
-    found |= {f"style.{name}": gram(values[name]) for name in style}
-    return {name: np.ascontiguousarray(value, np.float32) for name, value in found.items()}
-
-
-def terms_of(encoder: Encoder) -> list[tuple[str, str]]:
-    content, style = layers_of(encoder)
-    return [("content", name) for name in content] + [("style", name) for name in style]
-
-
-def evaluate_oracle(
-    encoder: Encoder, image: F32, targets: Arrays, weights: dict[str, float]
-) -> tuple[dict[str, float], npt.NDArray[np.float64]]:
-    content, style = layers_of(encoder)
-    return objective(
-        oracle_of(encoder),
-        image[0],
-        {n: (weights[f"content_weight.{n}"], targets[f"content.{n}"][0]) for n in content},
-        {n: (weights[f"style_weight.{n}"], targets[f"style.{n}"]) for n in style},
-        weights["tv_weight"],
-    )
+    layers = layers_of(case.encoder)
+    return evaluate_oracle(case.encoder, *layers, case.image, case.targets, weights)
 
 
 in_every_form = pytest.mark.parametrize(

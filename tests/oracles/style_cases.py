@@ -1,0 +1,62 @@
+"""The terms of style transfer on small pictures, by the NumPy oracle."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numpy_network import NumpyNetwork, gram, objective
+
+from impasto.export.encoder import Encoder
+
+CONTENT = ("relu4_2",)
+STYLE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+NIN = ("relu0", "relu3", "relu7", "relu12")
+
+Array = npt.NDArray[Any]
+Arrays = dict[str, Array]
+Layers = Collection[str]
+
+
+def oracle_of(encoder: Encoder) -> NumpyNetwork:
+    layers: Any = encoder.layers  # the tables' own layers, seen through export's protocol
+    preprocessing: Any = encoder.preprocessing
+    return NumpyNetwork(layers, encoder.arrays, preprocessing)
+
+
+def targets_for(encoder: Encoder, content: Layers, style: Layers, image: Array) -> Arrays:
+    """Targets from the mirrored, darkened image: real features, none of them met."""
+    values = oracle_of(encoder).forward(image[0, :, ::-1, ::-1] * 0.7)
+    found: Arrays = {f"content.{name}": values[name][None] for name in content}
+    found |= {f"style.{name}": gram(values[name]) for name in style}
+    return {name: np.ascontiguousarray(value, np.float32) for name, value in found.items()}
+
+
+def evaluate_oracle(
+    encoder: Encoder,
+    content: Layers,
+    style: Layers,
+    image: Array,
+    targets: Mapping[str, Array],
+    weights: Mapping[str, float],
+) -> tuple[dict[str, float], npt.NDArray[np.float64]]:
+    """Return the weighted terms and the gradient, (3, H, W)."""
+    return objective(
+        oracle_of(encoder),
+        image[0],
+        {n: (weights[f"content_weight.{n}"], targets[f"content.{n}"][0]) for n in content},
+        {n: (weights[f"style_weight.{n}"], targets[f"style.{n}"]) for n in style},
+        weights["tv_weight"],
+    )
+
+
+def balanced_weights(
+    encoder: Encoder, content: Layers, style: Layers, image: Array, targets: Mapping[str, Array]
+) -> dict[str, float]:
+    """Return weights that make every term 1, so that none drowns the others."""
+    ones = {f"content_weight.{n}": 1.0 for n in content}
+    ones |= {f"style_weight.{n}": 1.0 for n in style} | {"tv_weight": 1.0}
+    losses, _ = evaluate_oracle(encoder, content, style, image, targets, ones)
+    return {weight: 1 / losses[weight.replace("_weight", "_loss")] for weight in ones}
