@@ -12,7 +12,7 @@ from onnx import helper
 
 import impasto.export.vjp  # noqa: F401  (fills the portable table)
 from impasto.errors import DifferentiationError
-from impasto.export.backward import append_gradient
+from impasto.export.backward import append_gradient, append_vjp
 from impasto.export.graph import GraphBuilder
 from impasto.export.registry import PORTABLE, Cotangents, Rules, VjpContext
 
@@ -103,6 +103,48 @@ def test_an_omitted_output_does_not_reach_an_omitted_input() -> None:
 
     append_gradient(graph, loss, [x], PORTABLE.override(Clip=clip_vjp))
     assert seen == [[True, False, False]]
+
+
+def branching(graph: GraphBuilder) -> dict[str, str]:
+    """Build values of which one leads to the next, each with a cotangent that is an input."""
+    x = graph.input("x", (3,))
+    square = graph.op("Mul", x, x, name="square")
+    cube = graph.op("Mul", square, x, name="cube")
+    beside = graph.op("Exp", x, name="beside")
+    return {value: graph.input(f"seed.{value}", (3,)) for value in (square, cube, beside, x)}
+
+
+def test_several_seeds_give_the_sum_of_what_each_gives() -> None:
+    rng = np.random.default_rng(8)
+    feeds = {"x": rng.normal(size=3)}
+    feeds |= {f"seed.{name}": rng.normal(size=3) for name in ("square", "cube", "beside", "x")}
+    graph = GraphBuilder()
+    gradient = append_vjp(graph, branching(graph), ["x"])["x"]
+    (together,) = run(finish(graph, gradient), **feeds)
+    total = np.zeros(3)
+    for name in ("square", "cube", "beside", "x"):
+        single = GraphBuilder()
+        seeds = branching(single)
+        gradient = append_vjp(single, {name: seeds[name]}, ["x"])["x"]
+        single.inputs = {n: v for n, v in single.inputs.items() if n in ("x", f"seed.{name}")}
+        model = finish(single, gradient)
+        used = {n: v for n, v in feeds.items() if n in single.inputs}
+        total += run(model, **used)[0]
+    np.testing.assert_allclose(together, total, rtol=1e-5)
+    x = feeds["x"]
+    exact = 2 * x * feeds["seed.square"] + 3 * x**2 * feeds["seed.cube"]
+    exact += np.exp(x) * feeds["seed.beside"] + feeds["seed.x"]
+    np.testing.assert_allclose(together, exact, rtol=1e-5)
+
+
+def test_a_seed_computed_from_the_graph_counts_as_a_constant() -> None:
+    graph = GraphBuilder()
+    x = graph.input("x", (3,))
+    y = graph.op("Mul", x, x)
+    seed = graph.op("Exp", y)
+    gradient = append_vjp(graph, {y: seed}, [x])[x]
+    (found,) = run(finish(graph, gradient), x=[0, 0.5, 1])
+    np.testing.assert_allclose(found, 2 * np.array([0, 0.5, 1]) * np.exp([0, 0.25, 1]), rtol=1e-5)
 
 
 # -- refusals ------------------------------------------------------------------------------------
