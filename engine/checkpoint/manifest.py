@@ -93,26 +93,22 @@ class Manifest:
             If they are not a manifest, or not the one that was written.
         """
         if len(encoded) > _MAX_MANIFEST:
-            raise ValueError(f"more than {_MAX_MANIFEST} bytes")
-        whole = json.loads(
-            encoded.decode("utf-8"),
-            object_pairs_hook=_unique,
-            parse_constant=_no_constant,
-            parse_float=_finite,
-        )
+            raise ValueError(f"it has more than {_MAX_MANIFEST} bytes")
+        whole = json.loads(encoded.decode("utf-8"), object_pairs_hook=_unique)
         if not isinstance(whole, dict) or whole.get("format") != _FORMAT:
-            raise ValueError(f"something without the format {_FORMAT!r}")
+            raise ValueError(f"it is not of the format {_FORMAT!r}")
         _check_version(whole.get("version"))
         _check_keys(whole, {"format", "version", "crc32", "content"})
         content = _object(whole, "content")
+        # NaN and infinities, which Python's parser lets pass, end here as well.
         if _integer(whole, "crc32") != zlib.crc32(_dumped(content)):
-            raise ValueError("something of another checksum")
+            raise ValueError("it has another checksum")
         _check_keys(content, {"header", "arrays", "pairs"})
         groups = [_object(content, key) for key in ("arrays", "pairs")]
         arrays, pairs = ({name: _array(name, g) for name in g} for g in groups)
         manifest = cls(_object(content, "header"), arrays, pairs)
         if len(manifest.files) != len(arrays) + len(pairs):
-            raise ValueError("something that names a file twice")
+            raise ValueError("it names a file twice")
         return manifest
 
     def _groups(self) -> tuple[Mapping[str, ArrayFile], Mapping[str, ArrayFile]]:
@@ -140,8 +136,11 @@ def read_manifest(directory: Path) -> Manifest:
         raise unreadable(path, error) from error
     try:
         return Manifest.decode(encoded)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from None
     except (ValueError, RecursionError) as error:
-        raise damaged(path, "the manifest that was saved", str(error).rstrip(".")) from error
+        found = f"something else ({str(error).rstrip('.')})"
+        raise damaged(path, "the manifest that was saved", found) from error
 
 
 def write_manifest(directory: Path, encoded: bytes) -> None:
@@ -179,48 +178,48 @@ def _described(file: ArrayFile) -> dict[str, Any]:
 
 def _array(name: str, group: Mapping[str, Any]) -> ArrayFile:
     if len(name) > _MAX_NAME:
-        raise ValueError(f"something with a name of {len(name)} characters")
+        raise ValueError(f"it has a name of {len(name)} characters")
     described = _object(group, name)
     _check_keys(described, {"file", "dtype", "shape", "bytes", "crc32"})
     file = described["file"]
     if not isinstance(file, str) or not is_array_name(file):
-        raise ValueError(f"something that names a file {file!r:.60}, which none is called here")
+        raise ValueError(f"it names a file {file!r:.60}, as none is called here")
     if described["dtype"] != _DTYPE:
-        raise ValueError(f"something with arrays of {described['dtype']!r:.60}, not {_DTYPE!r}")
+        raise ValueError(f"it has arrays of {described['dtype']!r:.60}, not {_DTYPE!r}")
     found = ArrayFile(file, _shape(described["shape"]), _integer(described, "crc32"))
     if _integer(described, "bytes") != found.size:
-        raise ValueError(f"something with {described['bytes']} bytes for shape {found.shape}")
+        raise ValueError(f"it has {described['bytes']} bytes for shape {found.shape}")
     return found
 
 
 def _shape(found: Any) -> tuple[int, ...]:
     if not isinstance(found, list) or len(found) > _MAX_DIMENSIONS:
-        raise ValueError(f"something with a shape {found!r:.60}")
+        raise ValueError(f"it has a shape {found!r:.60}")
     if any(type(length) is not int or length < 0 for length in found):
-        raise ValueError(f"something with a shape {found!r:.60}")
+        raise ValueError(f"it has a shape {found!r:.60}")
     # NumPy's own bound, which an axis of length 0 does not lift.
     if math.prod(max(1, length) for length in found) > _MAX_BYTES:
-        raise ValueError(f"something with a shape {found!r:.60}")
+        raise ValueError(f"it has a shape {found!r:.60}")
     return tuple(found)
 
 
 def _object(group: Mapping[str, Any], key: str) -> dict[str, Any]:
     found = group[key]
     if not isinstance(found, dict):
-        raise ValueError(f"something whose {key!r:.60} is no object")  # noqa: TRY004
+        raise ValueError(f"its {key!r:.60} is no object")  # noqa: TRY004
     return found
 
 
 def _integer(group: Mapping[str, Any], key: str) -> int:
     found = group[key]
     if type(found) is not int or found < 0:
-        raise ValueError(f"something whose {key} is {found!r:.60}, not a whole number")
+        raise ValueError(f"its {key} is {found!r:.60}, not a whole number")
     return found
 
 
 def _check_version(found: Any) -> None:
     if type(found) is not int:
-        raise ValueError(f"something of version {found!r:.60}")
+        raise ValueError(f"it is of version {found!r:.60}")
     if found != VERSION:
         raise CheckpointError(
             f"The checkpoint is of format version {str(found)[:20]}, and this Impasto reads and "
@@ -232,22 +231,11 @@ def _check_version(found: Any) -> None:
 def _check_keys(found: Mapping[str, Any], expected: set[str]) -> None:
     if found.keys() != expected:
         keys = ", ".join(f"{key:.20}" for key in sorted(found)[:8])
-        raise ValueError(f"something with the keys {keys!r}, not {', '.join(sorted(expected))}")
+        raise ValueError(f"it has the keys {keys!r}, not {', '.join(sorted(expected))}")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("something with the same key twice")
-    return found
-
-
-def _no_constant(text: str) -> float:
-    raise ValueError(f"something with {text}, which is no JSON")
-
-
-def _finite(text: str) -> float:
-    found = float(text)
-    if not math.isfinite(found):
-        raise ValueError(f"something with {text:.20}, which is no float")
+        raise ValueError("it has the same key twice")
     return found

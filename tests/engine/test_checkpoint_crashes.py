@@ -106,7 +106,8 @@ def command(program: str, *arguments: str | Path) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(Path(counted_snapshots.__file__).parent)}
+    paths = [str(Path(counted_snapshots.__file__).parent), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 def run(program: str, *arguments: str | Path) -> str:

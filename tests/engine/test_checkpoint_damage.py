@@ -259,10 +259,10 @@ def test_hostile_shapes_are_refused_before_anything_is_read(
         (lambda whole: whole["content"]["arrays"].update(y=x_of(whole)), "a file twice"),
         (lambda whole: whole["content"]["pairs"].update(y=x_of(whole)), "a file twice"),
         (lambda whole: whole["content"]["arrays"].update({"n" * 201: x_of(whole)}), "201 char"),
-        (lambda whole: whole["content"]["header"].update(a=float("nan")), "NaN, which is no JSON"),
-        (lambda whole: whole["content"]["header"].update(a=-float("inf")), "-Infinity, which is"),
+        (lambda whole: whole["content"]["header"].update(a=float("nan")), "Out of range float"),
+        (lambda whole: whole["content"]["header"].update(a=-float("inf")), "Out of range float"),
         (lambda whole: whole["content"]["header"].update(a="x" * 2**21), "more than 2097152"),
-        (lambda whole: whole.update(format="something else"), "without the format"),
+        (lambda whole: whole.update(format="something else"), "not of the format"),
         (lambda whole: whole.update(version="1"), "of version '1'"),
         (lambda whole: whole.update(version=True), "of version True"),
         (lambda whole: whole.pop("version"), "of version None"),
@@ -312,5 +312,8 @@ def test_another_version_is_told_with_ours(checkpoint: Path, version: int) -> No
     # Whatever else such a manifest may have in it.
     text = f'{{"format":"impasto checkpoint","version":{version},"unknown":[]}}'
     (checkpoint / "manifest.json").write_text(text)
-    with pytest.raises(CheckpointError, match=rf"version {str(version)[:20]}, and .* version 1\."):
+    with pytest.raises(
+        CheckpointError, match=rf"version {str(version)[:20]}, and .* version 1\."
+    ) as caught:
         load_snapshot(checkpoint)
+    assert str(checkpoint) in str(caught.value)
