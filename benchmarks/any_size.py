@@ -72,7 +72,7 @@ def measure(model: str, backend: str, precision: str, case: str, runs: int) -> d
         seconds.append(time.perf_counter() - began)
     return {
         "first": first,
-        "seconds": seconds,
+        "seconds": seconds or [first],
         "base_rss_bytes": base,
         "peak_rss_bytes": peak_rss_bytes(),
     }
@@ -160,7 +160,7 @@ def main() -> None:
             f"{case:34} {row['median_s']:8.2f} {row['median_s'] / row['pixels'] * 1e6:8.3f} "
             f"{row['first_s'][0]:8.2f} {row['base_rss_bytes'] / 2**20:8.0f} "
             f"{row['peak_rss_bytes'] / 2**20:8.0f} "
-            f"{(row['peak_rss_bytes'] - row['base_rss_bytes']) / row['pixels']:7.0f}",
+            f"{(row['peak_rss_bytes'] - row['base_rss_bytes']) / row['pixels']:8.0f}",
             flush=True,
         )
     if asked.save:

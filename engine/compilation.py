@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from impasto.engine.backends import open_backend
 from impasto.engine.backends.base import Backend, CompiledGraph
 from impasto.engine.network import Network
 from impasto.engine.options import Options
+from impasto.engine.streaming import Keeping
 from impasto.engine.verify import verify
 from impasto.errors import BackendError
 from impasto.export.gradient import build_gradient_graph
@@ -59,10 +60,27 @@ def candidates(options: Options) -> Iterator[Candidate]:
 
 
 def verified(
-    options: Options, network: Network, size: tuple[int, int], cache: Path | None
+    options: Options,
+    network: Network,
+    size: tuple[int, int],
+    cache: Path | None,
+    keepings: Sequence[Keeping | None] = (None,),
 ) -> Candidate:
     """Return the first candidate whose numbers agree with the reference.
 
+    Parameters
+    ----------
+    options : Options
+    network : Network
+    size : (height, width)
+        Of the real run.
+    cache : Path, optional
+        Directory to remember verdicts in.
+    keepings : sequence of Keeping or None
+        The forms the gradient will be computed in: None for one piece, a `Keeping` for strips.
+
+    Notes
+    -----
     Falling back is logged as a warning: it is slower, and somebody should know.
 
     Raises
@@ -78,13 +96,19 @@ def verified(
             return candidate
         reference = reference or open_backend("onnxruntime", "f32", options.threads)
         try:
-            verdict = verify(candidate.backend, reference, network, candidate.lowering, size, cache)
+            verdicts = [
+                verify(
+                    candidate.backend, reference, network, candidate.lowering, size, cache, keeping
+                )
+                for keeping in keepings
+            ]
         except BackendError as error:
             logger.warning("%s does not run here (%s); falling back.", candidate, error)
             continue
-        if verdict.passed:
+        wrong = [verdict for verdict in verdicts if not verdict.passed]
+        if not wrong:
             return candidate
-        logger.warning("%s computes a wrong gradient here (%s); falling back.", candidate, verdict)
+        logger.warning("%s computes a wrong gradient here (%s); falling back.", candidate, wrong[0])
     raise BackendError("No backend runs the gradient graph; see `impasto doctor`.")
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "processor_flags",
     "processor_name",
     "return_freed_memory",
+    "rss_bytes",
     "total_memory",
 ]
 
@@ -88,6 +89,11 @@ def peak_rss_bytes(status: Path = PROC / "self/status") -> int | None:
 
     usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return usage if sys.platform == "darwin" else usage * 1024
+
+
+def rss_bytes(status: Path = PROC / "self/status") -> int | None:
+    """Return the resident memory of this process now; None where the system does not tell."""
+    return _field_bytes(status, "VmRSS")
 
 
 def return_freed_memory() -> None:

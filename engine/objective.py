@@ -10,7 +10,7 @@ from impasto.engine.backends.base import CompiledGraph, FloatArray
 from impasto.engine.network import Network
 from impasto.engine.options import Options
 
-__all__ = ["Objective", "Targets", "blend", "targets_of", "weights_for"]
+__all__ = ["Objective", "Targets", "blend", "blended", "targets_of", "weights_for"]
 
 Targets = Mapping[str, FloatArray]
 """``content.<layer>`` feature maps and ``style.<layer>`` Gram matrices."""
@@ -109,13 +109,21 @@ def targets_of(
         {name: outputs[f"gram.{name}"].copy() for name in network.style_layers}
         for outputs in (features.run({"image": style}) for style in styles)
     ]
-    shares = blend(blend_weights, len(styles))
-    for name in network.style_layers:
+    return {**targets, **blended(grams, network.style_layers, blend_weights)}
+
+
+def blended(
+    grams: Sequence[Targets], layers: Sequence[str], blend_weights: Sequence[float]
+) -> dict[str, FloatArray]:
+    """Return ``style.<layer>``, the weighted means of the styles' Gram matrices by layer."""
+    shares = blend(blend_weights, len(grams))
+    found = {}
+    for name in layers:
         mean = sum(
             share * gram[name].astype(np.float64) for share, gram in zip(shares, grams, strict=True)
         )
-        targets[f"style.{name}"] = np.asarray(mean, np.float32)
-    return targets
+        found[f"style.{name}"] = np.asarray(mean, np.float32)
+    return found
 
 
 def blend(weights: Sequence[float], count: int) -> tuple[float, ...]:

@@ -35,7 +35,7 @@ class Iterate:
     Parameters
     ----------
     iteration, iterations : int
-        Steps done, and steps asked for.
+        Steps done, and steps there will be, over all scales.
     evaluations : int
         Evaluations of the objective so far.
     loss : float
@@ -50,6 +50,9 @@ class Iterate:
     picture : callable
         Without arguments: returns the picture of this step as it would be saved, (H, W, 3) uint8
         RGB.
+    scale, scales : int
+        Number of the scale, from 1, and how many there are. Losses of different scales are not
+        comparable.
     """
 
     iteration: int
@@ -60,6 +63,8 @@ class Iterate:
     seconds: float
     image: FloatArray
     picture: Callable[[], npt.NDArray[np.uint8]]
+    scale: int = 1
+    scales: int = 1
 
 
 Callback = Callable[[Iterate], bool | None]
@@ -88,6 +93,13 @@ class StylizeResult:
         Wall time of ``load, compile, targets, optimize, total``.
     options : Options
         The options of the run, with the seed that was used.
+    execution : mapping
+        How the last scale was computed: ``mode`` (``whole`` or ``tiled``), ``parts``,
+        ``part_size`` (rows of the picture, or None), ``history``, ``history_on_disk``.
+    sizes : tuple of (width, height)
+        Of the scales that were painted.
+    resumed_from : int, optional
+        The iteration at which `resume` went on.
     """
 
     image: npt.NDArray[np.uint8]
@@ -101,6 +113,9 @@ class StylizeResult:
     precision: str
     seconds: Mapping[str, float]
     options: Options
+    execution: Mapping[str, Any]
+    sizes: tuple[tuple[int, int], ...]
+    resumed_from: int | None = None
 
     def summary(self) -> dict[str, Any]:
         """Return everything but the picture as plain JSON values."""
@@ -111,10 +126,13 @@ class StylizeResult:
             "precision": self.precision,
             "size": [width, height],
             "status": self.status.name.lower(),
+            "execution": dict(self.execution),
+            "scales": [list(size) for size in self.sizes],
             "iterations": self.iterations,
             "evaluations": self.evaluations,
             "loss": self.loss,
             "losses": dict(self.losses),
             "seconds": {name: round(value, 4) for name, value in self.seconds.items()},
             "options": self.options.to_dict(),
+            **({} if self.resumed_from is None else {"resumed_from": self.resumed_from}),
         }

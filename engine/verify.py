@@ -13,6 +13,7 @@ import hashlib
 import json
 import logging
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -25,11 +26,17 @@ from impasto import __version__
 from impasto.engine.backends.base import Backend, CompiledGraph, FloatArray, Precision
 from impasto.engine.machine import processor_name
 from impasto.engine.network import Network
+from impasto.engine.streaming import Keeping, StreamedNetwork, StreamedObjective, Streaming
 from impasto.export.gradient import build_feature_graph, build_gradient_graph
+from impasto.export.strips import segments_of
 
 __all__ = ["LIMITS", "Limits", "Verdict", "probe_image", "probe_size", "verify"]
 
 logger = logging.getLogger(__name__)
+
+
+PROBE_ROWS = 32
+"""Rows of the probe's strips: several at the first segments, one at the last."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +95,7 @@ def verify(
     lowering: str,
     size: tuple[int, int],
     cache: Path | None,
+    keeping: Keeping | None = None,
 ) -> Verdict:
     """Return whether `backend` computes `network`'s gradient graph in `lowering` correctly.
 
@@ -105,14 +113,17 @@ def verify(
         through incomplete pooling windows.
     cache : Path, optional
         Directory to remember verdicts in; None neither reads nor writes.
+    keeping : Keeping, optional
+        Check the gradient in strips that keep this between their passes, instead of in one piece.
     """
     probe = probe_size(size)
-    key = _key(backend, network, lowering, probe)
+    key = _key(backend, network, lowering, probe, keeping)
     remembered = _recall(cache, key)
     if remembered is not None:
         return remembered
-    verdict = _compare(backend, reference, network, lowering, probe)
-    logger.info("%s, %s lowering: %s", backend.fingerprint, lowering, verdict)
+    verdict = _compare(backend, reference, network, lowering, probe, keeping)
+    form = "whole" if keeping is None else "in strips"
+    logger.info("%s, %s lowering, %s: %s", backend.fingerprint, lowering, form, verdict)
     _remember(cache, key, verdict)
     return verdict
 
@@ -141,7 +152,12 @@ def probe_image(size: tuple[int, int]) -> FloatArray:
 
 
 def _compare(
-    backend: Backend, reference: Backend, network: Network, lowering: str, size: tuple[int, int]
+    backend: Backend,
+    reference: Backend,
+    network: Network,
+    lowering: str,
+    size: tuple[int, int],
+    keeping: Keeping | None,
 ) -> Verdict:
     image = probe_image(size)
     outputs = _probe_features(reference, network, image)
@@ -156,7 +172,10 @@ def _compare(
     }
     inputs = {**inputs, **balanced}
     expected = _evaluate(reference, network, "portable", size, inputs, image)
-    found = _evaluate(backend, network, lowering, size, inputs, image)
+    if keeping is None:
+        found = _evaluate(backend, network, lowering, size, inputs, image)
+    else:
+        found = _evaluate_strips(backend, network, lowering, size, inputs, image, keeping)
     return _judge(found, expected, LIMITS[backend.precision], _relative_errors(features, outputs))
 
 
@@ -233,11 +252,36 @@ def _evaluate(
     return {name: value.copy() for name, value in graph.run({"image": image}).items()}
 
 
+def _evaluate_strips(
+    backend: Backend,
+    network: Network,
+    lowering: str,
+    size: tuple[int, int],
+    inputs: Mapping[str, FloatArray],
+    image: FloatArray,
+    keeping: Keeping,
+) -> dict[str, FloatArray]:
+    rows = (PROBE_ROWS,) * len(segments_of(network.encoder.layers))
+    streamed = StreamedNetwork(network, backend, lowering, size, Streaming(rows, keeping))
+    targets = {n: v for n, v in inputs.items() if n.startswith(("content.", "style."))}
+    weights = {n: v for n, v in inputs.items() if n not in targets}
+    objective = StreamedObjective(streamed, targets, weights)
+    loss, gradient = objective(image)
+    terms = {name: np.array(value, np.float32) for name, value in objective.losses.items()}
+    return {**terms, "loss": np.array(loss, np.float32), "gradient": gradient}
+
+
 def _weight_name(term: str) -> str:
     return term.replace("_loss", "_weight", 1)
 
 
-def _key(backend: Backend, network: Network, lowering: str, size: tuple[int, int]) -> str:
+def _key(
+    backend: Backend,
+    network: Network,
+    lowering: str,
+    size: tuple[int, int],
+    keeping: Keeping | None,
+) -> str:
     encoder = network.encoder
     digest = hashlib.sha256()
     for part in (
@@ -249,6 +293,7 @@ def _key(backend: Backend, network: Network, lowering: str, size: tuple[int, int
         encoder.name,
         repr(encoder.layers),
         repr((network.content_layers, network.style_layers)),
+        repr(keeping and (sorted(keeping.features), sorted(keeping.signs))),
     ):
         digest.update(part.encode() + b"\0")
     # The first and the last array tell weight sets apart without reading all of them.
@@ -262,7 +307,8 @@ def _key(backend: Backend, network: Network, lowering: str, size: tuple[int, int
 def _graph_sources() -> str:
     """Return a digest of the code that makes the graphs: other code, other verdicts."""
     digest = hashlib.sha256(__version__.encode())
-    for source in sorted(Path(impasto.export.__file__).parent.rglob("*.py")):
+    streaming = sys.modules[StreamedNetwork.__module__].__file__ or ""
+    for source in (*sorted(Path(impasto.export.__file__).parent.rglob("*.py")), Path(streaming)):
         digest.update(source.read_bytes())
     return digest.hexdigest()
 

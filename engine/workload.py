@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from impasto.engine.network import Network
 from impasto.engine.streaming import Keeping, Streaming
 from impasto.export.encoder import LayerLike, feature_size
-from impasto.export.strips import Strip, segments_of, strips_of
+from impasto.export.strips import Strip, segments_of, strip_kinds
 
 __all__ = ["StripWork", "feature_sizes", "strip_work", "tensor_bytes", "weight_bytes", "whole_work"]
 
@@ -90,10 +90,10 @@ def strip_work(network: Network, size: Size, streaming: Streaming) -> StripWork:
     height = size[0]
     again = _computed_again(network, streaming.keeping)
     for segment, rows in zip(segments, streaming.rows, strict=True):
-        strips = strips_of(segment, height, rows)
-        parts += len(strips)
-        multiplications += sum(_strip_work(network, strip, sizes, again) for strip in strips)
-        largest = max(largest, *(_part_bytes(strip, sizes) for strip in strips))
+        for strip, count in strip_kinds(segment, height, rows):
+            parts += count
+            multiplications += count * _strip_work(network, strip, sizes, again)
+            largest = max(largest, _part_bytes(strip, sizes))
         height = sizes[segment.output.name][0]
     stored = 0
     for segment in segments[:-1]:

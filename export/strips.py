@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from impasto.export.encoder import LayerLike, window_count
 
-__all__ = ["Rows", "Segment", "Strip", "StripLayer", "segments_of", "strips_of"]
+__all__ = ["Rows", "Segment", "Strip", "StripLayer", "segments_of", "strip_kinds", "strips_of"]
 
 POOLINGS = ("max_pool", "average_pool")
 
@@ -155,8 +155,8 @@ def strips_of(segment: Segment, height: int, rows: int) -> tuple[Strip, ...]:
 
     At the ends of the picture a strip has padding and its graph is another than inside. So that
     these graphs need little memory, the first and the last strip are small where there are others:
-    just so large that those inside touch no padding (the last one has what does not divide, too). Those
-    inside are of equal height.
+    just so large that those inside touch no padding. Those inside are of equal height; the last
+    strip also has what does not divide.
 
     Parameters
     ----------
@@ -166,9 +166,32 @@ def strips_of(segment: Segment, height: int, rows: int) -> tuple[Strip, ...]:
     rows : int
         About how many rows of the input a strip owns at most.
     """
+    heights = _heights(segment, height)
+    return tuple(_strip(segment, heights, owned) for owned in _owned(segment, heights, rows))
+
+
+def strip_kinds(segment: Segment, height: int, rows: int) -> list[tuple[Strip, int]]:
+    """Return one strip of each kind that :func:`strips_of` returns, and how many there are.
+
+    Those inside are all of one kind; so this takes the same time for any height.
+    """
+    heights = _heights(segment, height)
+    owned = _owned(segment, heights, rows)
+    if len(owned) < 4:
+        return [(_strip(segment, heights, each), 1) for each in owned]
+    first, inside, last = (_strip(segment, heights, owned[at]) for at in (0, 1, -1))
+    return [(first, 1), (inside, len(owned) - 2), (last, 1)]
+
+
+def _heights(segment: Segment, height: int) -> list[int]:
     heights = [height]
     for layer in segment.layers:
         heights.append(window_count(layer, heights[-1]))
+    return heights
+
+
+def _owned(segment: Segment, heights: Sequence[int], rows: int) -> list[Rows]:
+    """Return the rows of the output that each strip owns."""
     total = heights[-1]
     most = max(1, rows // segment.stride)
     count = -(-total // most)
@@ -181,9 +204,7 @@ def strips_of(segment: Segment, height: int, rows: int) -> tuple[Strip, ...]:
         # What does not divide goes to the last strip, which is no larger than the others then.
         starts = [0, *range(edge, edge + inside // step * step + 1, step)]
     stops = [*starts[1:], total]
-    return tuple(
-        _strip(segment, heights, Rows(*bounds)) for bounds in zip(starts, stops, strict=True)
-    )
+    return [Rows(*bounds) for bounds in zip(starts, stops, strict=True)]
 
 
 def _edge(segment: Segment, heights: Sequence[int], total: int) -> int:

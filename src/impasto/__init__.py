@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from impasto.engine.images import load_image, save_image
     from impasto.engine.options import PRESETS, Options, preset_options
     from impasto.engine.result import Iterate, Status, StylizeResult
-    from impasto.engine.stylize import stylize
+    from impasto.engine.stylize import resume, stylize
     from impasto.errors import ImpastoError
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "__version__",
     "load_image",
     "preset_options",
+    "resume",
     "save_image",
     "stylize",
 ]
@@ -47,6 +48,7 @@ _HOMES = {
     "StylizeResult": "impasto.engine.result",
     "load_image": "impasto.engine.images",
     "preset_options": "impasto.engine.options",
+    "resume": "impasto.engine.stylize",
     "save_image": "impasto.engine.images",
     "stylize": "impasto.engine.stylize",
 }

@@ -50,7 +50,7 @@ def test_a_signal_during_preparation_saves_nothing(
     def press_ctrl_c(*_: object) -> None:
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr("impasto.engine.stylize.load_model", press_ctrl_c)
+    monkeypatch.setattr("impasto.engine.preparation.load_model", press_ctrl_c)
     out = pictures / "out.png"
     result = impasto("paint", pictures / "photo.png", pictures / "painting.png", "-o", out, *quick)
     assert (result.code, result.out) == (130, "")

@@ -28,6 +28,8 @@ from impasto.cli.grouped_help import GroupedHelp
 from impasto.cli.messages import Verbosity, log_to_stderr, say
 from impasto.cli.models import fetch, models
 from impasto.cli.paint import paint
+from impasto.cli.plan import plan
+from impasto.cli.resume import resume
 from impasto.errors import ImpastoError
 
 __all__ = ["app", "main"]
@@ -44,7 +46,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (paint, models, fetch, export, doctor):
+for command in (paint, plan, resume, models, fetch, export, doctor):
     app.command(cls=GroupedHelp)(command)
 
 

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-import json
-import re
-import tempfile
+import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from impasto import __version__
 from impasto.cli.flags import options_from, with_option_flags
 from impasto.cli.interruption import Interruption
 from impasto.cli.messages import Debug, say
-from impasto.cli.progress import Reporter, painting_progress
+from impasto.cli.plan_text import plan_sentence
+from impasto.cli.progress import painting_progress
+from impasto.cli.running import existing_milestones, print_result, run_and_save
 from impasto.engine.options import INITS, LOOK, OUTPUT, PRESETS, Options
-from impasto.errors import ImpastoError
+from impasto.engine.scales import scales_for
+from impasto.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from impasto.engine.result import Iterate, StylizeResult
+    from impasto.engine.checkpoint import CheckpointStore
+    from impasto.engine.preparation import Prepared
+    from impasto.engine.result import StylizeResult
 
-__all__ = ["paint"]
+__all__ = ["paint", "paintings"]
+
+LARGE = 1024
+LONG = 600.0
+"""A run of more pixels a side, or more seconds, has a checkpoint unless it is told otherwise."""
 
 
 @with_option_flags()
@@ -81,67 +86,94 @@ def paint(
     from impasto.engine.network import check_layers
 
     check_layers(options)
-    paintings = list(_paintings(styles))
-    _check_outputs(output, overwrite, [content, *paintings, *_other_inputs(options)], options)
-    with (
-        Interruption() as interruption,
-        painting_progress(options.iterations, options.print_every) as reporter,
-    ):
-        result = _painted(content, paintings, options, output, interruption, reporter)
-    print(json.dumps(_report(output, result)) if as_json else output, flush=True)
+    pictures = list(paintings(styles))
+    _check_outputs(output, overwrite, [content, *pictures, *_other_inputs(options)], options)
+    with Interruption() as interruption, contextlib.ExitStack() as stack:
+        result = _painted(content, pictures, options, output, overwrite, interruption, stack)
+    print_result(output, result, as_json)
     if interruption.signal is not None:
         raise typer.Exit(interruption.exit_code)
 
 
 def _painted(
     content: Path,
-    paintings: Sequence[Path],
+    pictures: Sequence[Path],
     options: Options,
     output: Path,
+    overwrite: bool,
     interruption: Interruption,
-    reporter: Reporter,
+    stack: contextlib.ExitStack,
 ) -> StylizeResult:
-    """Paint the picture and save it."""
-    from impasto.engine.images import save_image
-    from impasto.engine.stylize import stylize
+    """Plan, paint and save."""
+    from impasto.engine.images import check_output_size
+    from impasto.engine.painting import Stopwatch
+    from impasto.engine.preparation import prepare
+    from impasto.engine.stylize import paint_prepared
 
-    def on_step(iterate: Iterate) -> bool:
-        interruption.defer()
-        reporter(iterate)
-        if _is_milestone(iterate.iteration, options):
-            _save_milestone(iterate, output, options)
-        return interruption.signal is None
-
+    clock = Stopwatch()
     try:
-        result = stylize(content, paintings, options, callback=on_step)
+        with clock("load"):
+            prepared = prepare(content, pictures, options)
+        options = prepared.options
+        height, width = prepared.plan.scales[-1].size
+        check_output_size(output, width, height)
+        seconds = _seconds(prepared)
+        if options.print_every:
+            say(plan_sentence(prepared.plan, seconds))
+        store = _store(output, options, seconds, overwrite)
     except KeyboardInterrupt:
-        raise _nothing_saved(interruption) from None
-    interruption.hold()
-    if result.iterations == 0 and interruption.signal is not None:
-        raise _nothing_saved(interruption)
-    try:
-        save_image(result.image, output, metadata=_metadata(result.options))
-    except ImpastoError as error:
-        raise _rescued(result, output, error) from error
-    say(_summary(result))
-    return result
+        say("interrupted before the first step was done; nothing was saved.")
+        raise typer.Exit(interruption.exit_code) from None
+    if store is not None:
+        stack.enter_context(store)
+    reporter = stack.enter_context(painting_progress(prepared.plan.iterations, options.print_every))
+    return run_and_save(
+        lambda callback: paint_prepared(
+            prepared,
+            clock=clock,
+            callback=callback,
+            store=store,
+            note={"output": str(output.absolute())},
+        ),
+        options,
+        output,
+        store,
+        interruption,
+        reporter,
+    )
 
 
-def _nothing_saved(interruption: Interruption) -> typer.Exit:
-    say("interrupted before the first step was done; nothing was saved.")
-    return typer.Exit(interruption.exit_code)
+def _seconds(prepared: Prepared) -> float | None:
+    """Return about how long the run takes; None if it is short on any machine."""
+    from impasto.engine.preparation import is_short, predicted_seconds
+
+    if is_short(prepared.plan, LONG):
+        return None
+    return predicted_seconds(prepared.plan, prepared.network, prepared.options)
 
 
-def _rescued(result: StylizeResult, output: Path, error: ImpastoError) -> ImpastoError:
-    """Save a picture that cannot be written where it should be; return what to say."""
-    from impasto.engine.images import save_image
+def _store(
+    output: Path, options: Options, seconds: float | None, overwrite: bool
+) -> CheckpointStore | None:
+    """Open the checkpoint that the options ask for, if any."""
+    from impasto.engine.checkpoint import CheckpointStore, has_snapshot
 
-    spare = Path(tempfile.mkdtemp(prefix="impasto-")) / output.name
-    save_image(result.image, spare)
-    return ImpastoError(f"{error} The picture is in {spare} instead.")
+    if options.checkpoint == "off":
+        return None
+    directory = Path(options.checkpoint)
+    if options.checkpoint == "auto":
+        if options.size <= LARGE and (seconds is None or seconds < LONG):
+            return None
+        directory = output.with_name(output.name + ".checkpoint")
+    if has_snapshot(directory) and not overwrite:
+        raise CheckpointError(
+            f"There is a checkpoint of an earlier run in {directory}. `impasto resume {directory}` "
+            "goes on with it; --overwrite starts again."
+        )
+    return CheckpointStore(directory)
 
 
-def _paintings(styles: Sequence[Path]) -> Iterator[Path]:
+def paintings(styles: Sequence[Path]) -> Iterator[Path]:
     """Yield the style pictures, those of directories included."""
     from impasto.engine.images import list_pictures
 
@@ -165,62 +197,8 @@ def _check_outputs(output: Path, overwrite: bool, inputs: Sequence[Path], option
     from impasto.engine.images import check_output_path
 
     check_output_path(output, overwrite, inputs, longest_side=options.size)
-    for milestone in _existing_milestones(output, options):
+    iterations = sum(
+        scale.iterations for scale in scales_for(options.scales, options.size, options.iterations)
+    )
+    for milestone in existing_milestones(output, iterations, options):
         check_output_path(milestone, overwrite, inputs)
-
-
-# --save-every: OUT_<iteration>.png beside OUT.png, as neural-style names them. The last iteration
-# has none: its picture is the output itself.
-
-
-def _is_milestone(iteration: int, options: Options) -> bool:
-    every = options.save_every
-    return every > 0 and iteration % every == 0 and 0 < iteration < options.iterations
-
-
-def _existing_milestones(output: Path, options: Options) -> Iterator[Path]:
-    """Yield the files there are where the run is going to save milestones."""
-    if options.save_every == 0:
-        return
-    named = re.compile(f"{re.escape(output.stem)}_([1-9][0-9]{{0,9}}){re.escape(output.suffix)}")
-    for path in output.parent.iterdir():
-        match = named.fullmatch(path.name)
-        if match and _is_milestone(int(match[1]), options):
-            yield path
-
-
-def _save_milestone(iterate: Iterate, output: Path, options: Options) -> None:
-    from impasto.engine.images import save_image
-
-    path = output.with_name(f"{output.stem}_{iterate.iteration}{output.suffix}")
-    try:
-        save_image(iterate.picture(), path, metadata=_metadata(options))
-    except ImpastoError as error:
-        # Hours of work may hang on it: the run goes on without this file.
-        say(f"warning: {error}")
-
-
-def _metadata(options: Options) -> dict[str, str]:
-    """Return what a saved picture says of its making; of files, the names only."""
-    shared = replace(
-        options,
-        weights=options.weights and Path(options.weights.name),
-        init=options.init if options.init in INITS else Path(options.init).name,
-    )
-    return {"Software": f"Impasto {__version__}", "Impasto": json.dumps(shared.to_dict())}
-
-
-def _summary(result: StylizeResult) -> str:
-    height, width, _ = result.image.shape
-    seed = f", seed {result.options.seed}" if result.options.init == "noise" else ""
-    steps = f"{result.iterations} of {result.options.iterations} iterations"
-    return (
-        f"{result.status.value} {width}x{height} pixels, {steps}, loss {result.loss:.6g}, "
-        f"{result.seconds['total']:.1f} s with {result.backend} {result.precision}{seed}."
-    )
-
-
-def _report(output: Path, result: StylizeResult) -> dict[str, Any]:
-    from impasto.engine.machine import peak_rss_bytes
-
-    return {"output": str(output), **result.summary(), "peak_rss_bytes": peak_rss_bytes()}

@@ -1,0 +1,158 @@
+"""How much memory a run takes, predicted: what `impasto plan` tells and `--memory` goes by.
+
+A runtime's own memory cannot be read off its graphs: it depends on what it fuses, in which order
+it runs, and how its allocator grows. So the prediction counts what can be counted
+(`impasto.engine.workload`) and multiplies by what was measured once for each runtime
+(`RUNTIMES`; `benchmarks/any_size.py` measures, `benchmarks/footprint.py` compares).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from impasto.engine.backends.base import Backend
+from impasto.engine.network import Network
+from impasto.engine.workload import StripWork, feature_sizes, tensor_bytes, weight_bytes
+
+__all__ = ["RUNTIMES", "Footprint", "Runtime", "footprint"]
+
+Size = tuple[int, int]
+FLOAT = 4
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Measured factors of a runtime.
+
+    Parameters
+    ----------
+    compiling : float
+        Peak while a whole gradient graph is built and compiled, in bytes of its weights.
+    weights : float
+        What stays of them in a compiled gradient graph.
+    tensors : float
+        Activations of a whole evaluation, in bytes of all feature maps once, in float32.
+    part_weights : float
+        What all compiled parts take together, in bytes of the weights.
+    part_tensors : float
+        Activations, inputs and results of a part, in bytes of its feature maps once.
+    """
+
+    compiling: float
+    weights: float
+    tensors: float
+    part_weights: float
+    part_tensors: float
+
+
+RUNTIMES: Mapping[tuple[str, str], Runtime] = {
+    ("onnxruntime", "f32"): Runtime(9.0, 5.0, 2.4, 9.0, 3.0),
+    ("openvino", "f32"): Runtime(9.0, 5.0, 2.2, 11.0, 3.0),
+    ("openvino", "bf16"): Runtime(9.0, 5.0, 1.1, 9.0, 2.5),
+    ("cuda", "f32"): Runtime(9.0, 5.0, 0.2, 9.0, 0.2),
+}
+"""Host memory by backend and precision. Those of ``cuda`` are a guess: it never ran on a GPU."""
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Bytes of resident memory at one scale, by stage. The stages come one after the other.
+
+    Parameters
+    ----------
+    base : int
+        What the process has before: interpreter, runtime, weights, pictures.
+    targets : int
+        Computing the targets.
+    gradient : int
+        Compiling and evaluating the objective, targets and images included.
+    optimizer : int
+        The optimizer's own arrays.
+    """
+
+    base: int
+    targets: int
+    gradient: int
+    optimizer: int
+
+    @property
+    def peak(self) -> int:
+        """The most at any moment."""
+        return self.base + max(self.targets, self.gradient + self.optimizer)
+
+
+def footprint(
+    network: Network,
+    backend: Backend,
+    size: Size,
+    style_sizes: Sequence[Size],
+    works: Sequence[StripWork],
+    optimizer_bytes: int,
+    base: int,
+) -> Footprint:
+    """Predict the memory of one scale.
+
+    Parameters
+    ----------
+    network : Network
+    backend : Backend
+    size : (height, width)
+        Of the image.
+    style_sizes : sequence of (height, width)
+    works : sequence of StripWork
+        Of the image and of the largest style, in strips; empty where both are in one piece.
+    optimizer_bytes : int
+        The optimizer's own.
+    base : int
+        Bytes the process has before.
+    """
+    runtime = RUNTIMES[backend.name, backend.precision]
+    weights = weight_bytes(network)
+    pixels = size[0] * size[1]
+    contents = _target_bytes(network, size)
+    # The image, the best one so far, and the gradient.
+    images = 3 * 3 * FLOAT * pixels
+    if not works:
+        compiling = runtime.compiling * weights
+        running = runtime.weights * weights + runtime.tensors * tensor_bytes(network, size)
+        gradient = max(compiling, running)
+        # Forward only: about half the weights and the largest feature maps.
+        forward = [_forward_bytes(network, side) for side in (size, *style_sizes)]
+        targets = max(compiling / 2, runtime.weights * weights / 2 + max(forward))
+    else:
+        work, of_style = works
+        gradient = (
+            runtime.part_weights * weights
+            + runtime.part_tensors * work.largest_part_bytes
+            + work.stored_bytes
+        )
+        targets = (
+            runtime.part_weights * weights / 2
+            + runtime.part_tensors * max(work.largest_part_bytes, of_style.largest_part_bytes) / 2
+            + max(work.stored_bytes, of_style.stored_bytes)
+        )
+    return Footprint(
+        base=base,
+        targets=round(targets + contents + images / 3),
+        gradient=round(gradient + contents + images),
+        optimizer=optimizer_bytes,
+    )
+
+
+def _target_bytes(network: Network, size: Size) -> int:
+    sizes = feature_sizes(network, size)
+    return sum(
+        FLOAT * network.encoder.channels(name) * sizes[name][0] * sizes[name][1]
+        for name in network.content_layers
+    )
+
+
+def _forward_bytes(network: Network, size: Size) -> int:
+    """Return the bytes of the largest feature maps alive at once: what enters and what leaves."""
+    sizes = feature_sizes(network, size)
+    layers = [layer for layer in network.encoder.layers if layer.kind != "relu"]
+    each = [
+        FLOAT * layer.out_channels * sizes[layer.name][0] * sizes[layer.name][1] for layer in layers
+    ]
+    return 2 * max(each)

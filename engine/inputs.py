@@ -1,0 +1,191 @@
+"""The pictures of a run: loaded once at the largest size needed, handed out at every scale's."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from impasto.engine.images import fit, load_image, picture_size, resize, to_network
+from impasto.engine.network import Network
+from impasto.engine.options import INITS, Options
+from impasto.engine.resampling import fitted_size
+from impasto.engine.result import FloatArray
+from impasto.errors import OptionError
+from impasto.models.layer import Preprocessing
+
+__all__ = [
+    "Image",
+    "Inputs",
+    "Picture",
+    "check_inputs",
+    "check_sizes",
+    "load_inputs",
+    "picture_sizes",
+    "scaled_sizes",
+    "style_longest_side",
+]
+
+Image = npt.NDArray[np.uint8]
+Picture = Image | str | os.PathLike[str]
+"""A picture as an array of shape (H, W, 3), uint8 RGB, or the path of its file."""
+
+Size = tuple[int, int]
+
+HUGE = 1 << 24
+"""Pixels from which a JPEG is decoded at a fraction of its size, if that will do. The result then
+differs by a level or two from that of the whole file; below, files and arrays give the same."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The pictures of a run, uint8 RGB.
+
+    Parameters
+    ----------
+    content : ndarray of shape (H, W, 3)
+        At the size of the last scale.
+    styles : tuple of ndarray
+        At that scale's style size.
+    initial : ndarray, optional
+        The picture to begin from, at the size of the last scale.
+    """
+
+    content: Image
+    styles: tuple[Image, ...]
+    initial: Image | None
+
+    def content_at(self, size: Size) -> Image:
+        """Return the content at (height, width)."""
+        return _at(self.content, size)
+
+    def styles_at(self, sizes: Sequence[Size]) -> list[Image]:
+        """Return the styles at their (height, width)."""
+        return [_at(style, size) for style, size in zip(self.styles, sizes, strict=True)]
+
+    def first_image(self, size: Size, options: Options, preprocessing: Preprocessing) -> FloatArray:
+        """Return the image a run begins from, of shape (1, 3, height, width).
+
+        Noise is what neural-style starts from: normal with standard deviation 0.001 around the
+        mean colour of the network's training pictures, which is 0 after preprocessing.
+        """
+        if self.initial is not None:
+            return to_network(_at(self.initial, size))
+        if options.init == "content":
+            return to_network(self.content_at(size))
+        mean = preprocessing.mean[:: -1 if preprocessing.channel_order == "bgr" else 1]
+        noise = np.random.default_rng(options.seed).standard_normal((1, 3, *size), np.float32)
+        noise *= np.float32(0.001)
+        noise += np.reshape(np.array(mean, np.float32), (1, 3, 1, 1))
+        return noise
+
+
+def _at(picture: Image, size: Size) -> Image:
+    height, width = size
+    return picture if picture.shape[:2] == size else resize(picture, width, height)
+
+
+def check_inputs(styles: Sequence[Picture], options: Options) -> None:
+    """Refuse a wrong number of pictures before one is opened.
+
+    Raises
+    ------
+    OptionError
+        If there are none, or not as many as blend weights.
+    """
+    if isinstance(styles, str | os.PathLike):
+        raise OptionError("styles is a single path; give a sequence: stylize(content, [style]).")
+    if not styles:
+        raise OptionError("No style picture is given; at least one is needed.")
+    blend_weights = options.style_blend_weights
+    if blend_weights and len(blend_weights) != len(styles):
+        raise OptionError(
+            f"--style-blend-weights has {len(blend_weights)} weights for {len(styles)} style "
+            "pictures; give one each."
+        )
+
+
+def picture_sizes(
+    content: Picture, styles: Sequence[Picture], options: Options
+) -> tuple[Size, tuple[Size, ...]]:
+    """Return (height, width) of the content and of each style; of files, only the head is read."""
+
+    def size_of(picture: Picture) -> Size:
+        if isinstance(picture, np.ndarray):
+            height, width, _ = _checked(picture).shape
+            return height, width
+        return picture_size(Path(picture), options.max_pixels)
+
+    return size_of(content), tuple(map(size_of, styles))
+
+
+def load_inputs(content: Picture, styles: Sequence[Picture], options: Options) -> Inputs:
+    """Load the pictures of a run.
+
+    Raises
+    ------
+    OptionError
+        If an array is not a picture.
+    ImageFileError
+        If a file is not.
+    """
+    style_side = style_longest_side(options, options.size)
+    photo = _fitted(content, options.size, options.max_pixels)
+    height, width, _ = photo.shape
+    initial = None
+    if options.init not in INITS:
+        initial = resize(load_image(Path(options.init), options.max_pixels), width, height)
+    paintings = tuple(_fitted(style, style_side, options.max_pixels) for style in styles)
+    return Inputs(photo, paintings, initial)
+
+
+def style_longest_side(options: Options, longest_side: int) -> int:
+    """Return the longest side of the style pictures where the content's is `longest_side`."""
+    return max(1, math.ceil(longest_side * options.style_scale))
+
+
+def check_sizes(network: Network, content: Size, styles: Sequence[Size]) -> None:
+    """Refuse pictures too small for the network's deepest layer.
+
+    Raises
+    ------
+    OptionError
+        If a feature map would be empty.
+    """
+    network.check_size(*content, "The content picture")
+    for number, style in enumerate(styles, 1):
+        network.check_size(*style, f"Style picture {number}")
+
+
+def scaled_sizes(
+    content: Size, styles: Sequence[Size], options: Options, longest_side: int
+) -> tuple[Size, tuple[Size, ...]]:
+    """Return the sizes of the content and the styles at one scale."""
+    style_side = style_longest_side(options, longest_side)
+    return (
+        fitted_size(*content, longest_side),
+        tuple(fitted_size(*style, style_side) for style in styles),
+    )
+
+
+def _fitted(picture: Picture, longest_side: int, max_pixels: int) -> Image:
+    if isinstance(picture, np.ndarray):
+        return fit(_checked(picture), longest_side)
+    height, width = picture_size(Path(picture), max_pixels)
+    if height * width < HUGE:
+        return fit(load_image(Path(picture), max_pixels), longest_side)
+    return load_image(Path(picture), max_pixels, longest_side)
+
+
+def _checked(picture: Image) -> Image:
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
+        raise OptionError(
+            f"A picture given as an array is {picture.dtype} of shape {picture.shape}; it must be "
+            "uint8 RGB of shape (height, width, 3)."
+        )
+    return picture

@@ -1,0 +1,331 @@
+"""A run: scale after scale, each with its targets, its objective and its optimisation."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import gettempdir
+
+from impasto.engine.autosave import Autosave
+from impasto.engine.checkpoint import Snapshot
+from impasto.engine.color import original_colors
+from impasto.engine.compilation import Candidate
+from impasto.engine.execution import Execution, open_objective, targets_for
+from impasto.engine.images import from_network, resize_image, to_network
+from impasto.engine.inputs import Image
+from impasto.engine.objective import Objective, weights_for
+from impasto.engine.optimizers import BestSoFar, Optimizer, OptimizerState, Step, make_optimizer
+from impasto.engine.options import Options
+from impasto.engine.plan import ScalePlan
+from impasto.engine.preparation import Prepared
+from impasto.engine.result import Callback, FloatArray, Iterate, Status, StylizeResult
+from impasto.engine.resumption import Progress, snapshot_of
+from impasto.engine.streaming import StreamedObjective
+from impasto.errors import OptimizationError
+
+__all__ = ["Painting", "Stopwatch"]
+
+
+class Stopwatch:
+    """Wall time by phase."""
+
+    def __init__(self) -> None:
+        self.start = time.perf_counter()
+        self.seconds = dict.fromkeys(("load", "compile", "targets", "optimize"), 0.0)
+
+    @contextmanager
+    def __call__(self, phase: str) -> Iterator[None]:
+        """Add the time the block takes to `phase`."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[phase] += time.perf_counter() - began
+
+    def report(self) -> dict[str, float]:
+        """Return the seconds by phase, and in total."""
+        return {**self.seconds, "total": time.perf_counter() - self.start}
+
+
+class Painting:
+    """One run.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    chosen : Candidate
+        What computes the gradient.
+    header : mapping
+        Of every checkpoint.
+    callback : callable, optional
+    autosave : Autosave
+    clock : Stopwatch
+    executor : Executor, optional
+        Runs the parts of tiled scales.
+    """
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        chosen: Candidate,
+        header: Mapping[str, object],
+        callback: Callback | None,
+        autosave: Autosave,
+        clock: Stopwatch,
+        executor: Executor | None,
+    ) -> None:
+        self._prepared = prepared
+        self._options = prepared.options
+        self._chosen = chosen
+        self._header = header
+        self._callback = callback
+        self._autosave = autosave
+        self._clock = clock
+        self._executor = executor
+        self._began = time.perf_counter()
+
+    def run(self, progress: Progress) -> StylizeResult:
+        """Paint from where `progress` stands to the end, or until cancelled."""
+        resumed_from = progress.iteration if progress.best is not None else None
+        self._began -= progress.seconds
+        scales = self._prepared.plan.scales
+        while True:
+            plan = scales[progress.scale]
+            search, status = self._paint(plan, progress)
+            last = progress.scale == len(scales) - 1
+            if last or status is Status.CANCELLED:
+                break
+            progress = self._carried(search, progress, scales[progress.scale + 1])
+            search.forget()
+        result = search.best
+        return StylizeResult(
+            image=self._picture(result.x),
+            status=status,
+            loss=result.loss,
+            losses=search.best_losses,
+            iterations=search.iterations,
+            evaluations=progress.evaluations_before + result.evaluations,
+            model=self._options.model,
+            backend=self._chosen.backend.name,
+            precision=self._chosen.backend.precision,
+            seconds=self._clock.report(),
+            options=self._options,
+            execution=plan.execution.report(),
+            sizes=tuple((item.size[1], item.size[0]) for item in scales[: progress.scale + 1]),
+            resumed_from=resumed_from,
+        )
+
+    def _paint(self, plan: ScalePlan, progress: Progress) -> tuple[_Search, Status]:
+        """Optimise at one scale."""
+        prepared, options = self._prepared, self._options
+        content = prepared.inputs.content_at(plan.size)
+        if progress.best is None:
+            first = prepared.inputs.first_image(plan.size, options, prepared.preprocessing)
+        else:
+            first = progress.best
+        with self._clock("targets"):
+            targets = targets_for(
+                plan.execution,
+                self._chosen,
+                prepared.network,
+                to_network(content),
+                [to_network(style) for style in prepared.inputs.styles_at(plan.style_sizes)],
+                options.style_blend_weights,
+                self._executor,
+            )
+        with self._clock("compile"):
+            weights = weights_for(prepared.network, options)
+            objective = open_objective(
+                plan.execution,
+                self._chosen,
+                prepared.network,
+                plan.size,
+                targets,
+                weights,
+                self._executor,
+            )
+        search = _Search(self, plan, progress, first, content, objective)
+        del first, targets
+        with self._clock("optimize"):
+            status = search.run(_optimizer(plan.execution, self._options))
+        return search, status
+
+    def _carried(self, search: _Search, progress: Progress, plan: ScalePlan) -> Progress:
+        """Return where the next scale begins: with the enlarged result of this one."""
+        height, width = plan.size
+
+        def enlarged(flat: FloatArray) -> FloatArray:
+            small = flat.reshape(search.best.x.shape)
+            return resize_image(small, height, width).reshape(-1)
+
+        state: OptimizerState | None = None
+        if search.last is not None:
+            optimizer = _optimizer(plan.execution, self._options)
+            state = optimizer.carried(search.last, enlarged)
+        carried = Progress(
+            scale=progress.scale + 1,
+            iteration=plan.scale.before,
+            evaluations_before=progress.evaluations_before + search.best.evaluations,
+            seconds=self.seconds,
+            best=resize_image(search.best.x, height, width),
+            state=state,
+        )
+        self._autosave(lambda: self.snapshot(carried), now=True)
+        return carried
+
+    @property
+    def seconds(self) -> float:
+        """Wall time since the optimisation began, that before a resumption included."""
+        return time.perf_counter() - self._began
+
+    def snapshot(self, progress: Progress) -> Snapshot:
+        """Return what to store of the run."""
+        return snapshot_of(self._header, progress)
+
+    def save(self, progress: Progress, *, now: bool) -> None:
+        """Save the run's state, if it is time."""
+        self._autosave(lambda: self.snapshot(progress), now=now)
+
+    def report(self, iterate: Iterate) -> bool:
+        """Tell the callback of a step; return whether to go on."""
+        return self._callback is None or self._callback(iterate) is not False
+
+    def render(self, image: FloatArray, content: Image) -> Image:
+        """Turn an image of shape (1, 3, H, W) into the picture to save."""
+        painted = from_network(image)
+        return original_colors(painted, content) if self._options.original_colors else painted
+
+    def _picture(self, image: FloatArray) -> Image:
+        """Return the picture at its full size; a Ctrl-C while it is rendered does not lose it."""
+        height, width = self._prepared.plan.scales[-1].size
+        content = self._prepared.inputs.content
+        try:
+            return self.render(resize_image(image, height, width), content)
+        except KeyboardInterrupt:
+            return self.render(resize_image(image, height, width), content)
+
+    @property
+    def iterations(self) -> int:
+        """Steps over all scales."""
+        return self._prepared.plan.iterations
+
+    @property
+    def scale_count(self) -> int:
+        """How many scales there are."""
+        return len(self._prepared.plan.scales)
+
+
+class _Search:
+    """The optimisation at one scale: the best image, and what callbacks and checkpoints get.
+
+    Attributes
+    ----------
+    best : BestSoFar
+    best_losses : mapping of str to float
+    iterations : int
+        Steps done, over all scales.
+    last : OptimizerState or None
+        State after the last step, if the optimizer has something to carry to the next scale.
+    """
+
+    def __init__(
+        self,
+        painting: Painting,
+        plan: ScalePlan,
+        progress: Progress,
+        first: FloatArray,
+        content: Image,
+        objective: Objective | StreamedObjective,
+    ) -> None:
+        self._painting = painting
+        self._plan = plan
+        self._progress = progress
+        self._content = content
+        self._objective = objective
+        self.best = BestSoFar(
+            objective,
+            first,
+            self._keep_losses,
+            loss=progress.loss,
+            evaluations=progress.evaluations,
+        )
+        self.best_losses: Mapping[str, float] = progress.losses
+        self.iterations = progress.iteration
+        self.last: OptimizerState | None = None
+
+    def run(self, optimizer: Optimizer) -> Status:
+        """Optimise until done, cancelled or interrupted; the best image is in `best`."""
+        try:
+            outcome = optimizer.minimize(
+                self.best,
+                iterations=self._plan.scale.iterations,
+                on_step=self._on_step,
+                resume=self._progress.state,
+            )
+        except KeyboardInterrupt:
+            # Not an error: whoever pressed Ctrl-C wants the picture there is.
+            return Status.CANCELLED
+        if not math.isfinite(outcome.loss):
+            raise OptimizationError(
+                "The loss is not a finite number at the first image, so there is nothing to "
+                f"improve ({outcome.reason}). Check the weights file and the loss weights."
+            )
+        return outcome.status
+
+    def forget(self) -> None:
+        """Drop the objective and its memory before the next scale."""
+        self._objective = None  # type: ignore[assignment]
+
+    def _keep_losses(self) -> None:
+        self.best_losses = self._objective.losses
+
+    def _on_step(self, step: Step) -> bool:
+        painting, plan = self._painting, self._plan
+        self.iterations = plan.scale.before + step.iteration
+        iterate = Iterate(
+            iteration=self.iterations,
+            iterations=painting.iterations,
+            evaluations=self._progress.evaluations_before + step.evaluations,
+            loss=step.loss,
+            losses=self._objective.losses,
+            seconds=painting.seconds,
+            image=step.x[0].transpose(1, 2, 0),
+            picture=lambda: painting.render(step.x, self._content),
+            scale=self._progress.scale + 1,
+            scales=painting.scale_count,
+        )
+        go_on = painting.report(iterate)
+        painting.save(self._state_after(step), now=not go_on)
+        if step.iteration == plan.scale.iterations and iterate.scale < iterate.scales:
+            self.last = _copied(step.state())
+        return go_on
+
+    def _state_after(self, step: Step) -> Progress:
+        return replace(
+            self._progress,
+            iteration=self.iterations,
+            seconds=self._painting.seconds,
+            best=self.best.x,
+            loss=self.best.loss,
+            evaluations=self.best.evaluations,
+            losses=self.best_losses,
+            state=step.state(),
+        )
+
+
+def _optimizer(execution: Execution, options: Options) -> Optimizer:
+    directory = Path(gettempdir()) if execution.on_disk else None
+    return make_optimizer(replace(options, history=execution.history), directory)
+
+
+def _copied(state: OptimizerState) -> OptimizerState | None:
+    """Return a state that outlives its step; pairs are of one grid and stay behind."""
+    if state.pairs:
+        return None
+    arrays = {name: value.copy() for name, value in state.arrays.items()}
+    return OptimizerState(state.numbers, arrays)

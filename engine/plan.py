@@ -1,0 +1,304 @@
+"""The plan of a run: for every scale how it is computed, and what memory and time it takes.
+
+The plan goes by a budget. For each scale it takes the fastest execution that fits: whole where
+that fits, otherwise the tallest strips and the most kept activations that do; L-BFGS with all the
+pairs it was asked for, then with fewer, then with all of them in a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from impasto.engine.amounts import bytes_from, memory_text
+from impasto.engine.backends.base import Backend
+from impasto.engine.execution import Execution
+from impasto.engine.footprint import Footprint, footprint
+from impasto.engine.inputs import scaled_sizes
+from impasto.engine.machine import available_memory, rss_bytes
+from impasto.engine.network import Network
+from impasto.engine.optimizers import make_optimizer
+from impasto.engine.options import MAX_SIZE, Options
+from impasto.engine.scales import Scale, scales_for
+from impasto.engine.streaming import Keeping, Streaming
+from impasto.engine.workload import StripWork, strip_work, whole_work
+from impasto.errors import OptionError
+from impasto.export.strips import segments_of
+
+__all__ = ["Plan", "Request", "ScalePlan", "budget_of", "largest_size", "plan_run"]
+
+Size = tuple[int, int]
+
+ROWS = (512, 256, 128, 64, 32, 16)
+"""Heights of strips to choose from: the taller, the less is computed twice."""
+
+LEAST_HISTORY = 5
+"""Pairs below which L-BFGS rather keeps them in a file."""
+
+MARGIN = 0.9
+"""Share of the budget the prediction may take: predictions are within 20 %, mostly above."""
+
+DISK_COST = 1.25
+"""Time of a run with its L-BFGS pairs in a file against one with them in memory, about."""
+
+STORED_BYTES_PER_MULTIPLICATION = {"f32": 25.0, "bf16": 100.0}
+"""What moving a byte to or from what is stored costs, in multiplications of the network."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be planned.
+
+    Parameters
+    ----------
+    options : Options
+    network : Network
+    backend : Backend
+        The one that is tried first.
+    content : (height, width)
+        Of the content picture, at any size.
+    styles : sequence of (height, width)
+    base : int
+        Bytes the process has before the first scale, without the pictures.
+    budget : int or None
+        Bytes the whole process may take.
+    """
+
+    options: Options
+    network: Network
+    backend: Backend
+    content: Size
+    styles: Sequence[Size]
+    base: int
+    budget: int | None
+
+
+@dataclass(frozen=True)
+class ScalePlan:
+    """What is planned for one scale.
+
+    Parameters
+    ----------
+    scale : Scale
+    size : (height, width)
+    style_sizes : tuple of (height, width)
+    execution : Execution
+    memory : Footprint
+    work : float
+        Multiplications of one evaluation, with what moving data costs.
+    """
+
+    scale: Scale
+    size: Size
+    style_sizes: tuple[Size, ...]
+    execution: Execution
+    memory: Footprint
+    work: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The plan of a run.
+
+    Parameters
+    ----------
+    scales : tuple of ScalePlan
+    budget : int or None
+        Bytes; None where nobody told and the machine does not tell either.
+    """
+
+    scales: tuple[ScalePlan, ...]
+    budget: int | None
+
+    @property
+    def peak(self) -> int:
+        """Predicted peak of resident memory, in bytes."""
+        return max(scale.memory.peak for scale in self.scales)
+
+    @property
+    def iterations(self) -> int:
+        """Steps over all scales."""
+        return sum(scale.scale.iterations for scale in self.scales)
+
+    @property
+    def work(self) -> float:
+        """Multiplications of all evaluations, with what moving data costs."""
+        return sum(scale.work * scale.scale.iterations for scale in self.scales)
+
+    def report(self) -> dict[str, Any]:
+        """Return the plan as JSON values."""
+        return {
+            "budget_bytes": self.budget,
+            "peak_bytes": self.peak,
+            "iterations": self.iterations,
+            "scales": [
+                {
+                    "size": [item.size[1], item.size[0]],
+                    "style_sizes": [[width, height] for height, width in item.style_sizes],
+                    "iterations": item.scale.iterations,
+                    "execution": item.execution.report(),
+                    "memory_bytes": {
+                        "base": item.memory.base,
+                        "targets": item.memory.targets,
+                        "gradient": item.memory.gradient,
+                        "optimizer": item.memory.optimizer,
+                        "peak": item.memory.peak,
+                    },
+                }
+                for item in self.scales
+            ],
+        }
+
+
+def budget_of(options: Options) -> int | None:
+    """Return the bytes the whole process may take: ``--memory``, or what there is and is free."""
+    if options.memory:
+        return bytes_from(options.memory, "--memory")
+    free = available_memory()
+    return None if free is None else free + (rss_bytes() or 0)
+
+
+def plan_run(request: Request) -> Plan:
+    """Plan a run.
+
+    Raises
+    ------
+    OptionError
+        If some scale cannot be computed within the budget; the message names the largest size
+        that can.
+    """
+    found = _plan(request)
+    if found is not None:
+        return found
+    options, budget = request.options, request.budget or 0
+    needed = _plan(replace(request, budget=None), leanest=True)
+    largest = largest_size(request)
+    asked = f"--memory {options.memory}" if options.memory else "what is free"
+    advice = f"The largest --size that fits is {largest}." if largest else "No size fits."
+    tile = f" with --tile {options.tile}" if options.tile != "auto" else ""
+    raise OptionError(
+        f"A picture of --size {options.size}{tile} needs about "
+        f"{memory_text((needed.peak if needed else 0) / MARGIN)} of memory; the budget is "
+        f"{memory_text(budget)} ({asked}). {advice} Or give more with --memory."
+    )
+
+
+def largest_size(request: Request) -> int:
+    """Return the largest --size, in steps of 32, that fits into the budget; 0 if none does."""
+    options = request.options
+    low, high = 0, int(MAX_SIZE / max(1.0, options.style_scale)) // 32
+    while low < high:
+        middle = (low + high + 1) // 2
+        # The last scale is the one that decides.
+        asked = replace(options, size=32 * middle, scales="1")
+        fits = _plan(replace(request, options=asked)) is not None
+        low, high = (middle, high) if fits else (low, middle - 1)
+    return 32 * low
+
+
+def _plan(request: Request, leanest: bool = False) -> Plan | None:
+    options = request.options
+    # Kept as uint8 throughout: the content, and the styles at their largest.
+    full, full_styles = scaled_sizes(request.content, request.styles, options, options.size)
+    pictures = sum(3 * height * width for height, width in (full, *full_styles))
+    found = []
+    for scale in scales_for(options.scales, options.size, options.iterations):
+        plans = _scale_plans(request, scale, request.base + pictures)
+        fitting = [
+            plan
+            for plan in plans
+            if request.budget is None or plan.memory.peak <= MARGIN * request.budget
+        ]
+        if not fitting:
+            return None
+        found.append(min(fitting, key=lambda plan: _order(plan, leanest)))
+    return Plan(tuple(found), request.budget)
+
+
+def _scale_plans(request: Request, scale: Scale, base: int) -> Iterator[ScalePlan]:
+    """Yield the ways to compute one scale."""
+    options, network, backend = request.options, request.network, request.backend
+    size, styles = scaled_sizes(request.content, request.styles, options, scale.longest_side)
+    largest_style = max(styles, key=lambda side: side[0] * side[1])
+    entries = 3 * size[0] * size[1]
+    optimizers = [
+        (history, on_disk, _optimizer_bytes(options, history, on_disk, entries, scale.iterations))
+        for history, on_disk in _histories(options, scale.iterations)
+    ]
+    for streaming in _streamings(options, network, size):
+        works: list[StripWork] = []
+        parts = 1
+        if streaming is not None:
+            works = [strip_work(network, side, streaming) for side in (size, largest_style)]
+            parts = works[0].parts
+        work = _work(network, backend, size, works)
+        for history, on_disk, own in optimizers:
+            memory = footprint(network, backend, size, styles, works, own, base)
+            reduced = history < options.history
+            execution = Execution(streaming, parts, history, on_disk, reduced)
+            yield ScalePlan(scale, size, styles, execution, memory, work)
+
+
+def _optimizer_bytes(
+    options: Options, history: int, on_disk: bool, entries: int, iterations: int
+) -> int:
+    directory = Path() if on_disk else None
+    return make_optimizer(replace(options, history=history), directory).memory(entries, iterations)
+
+
+def _order(plan: ScalePlan, leanest: bool) -> float:
+    """Return what makes one plan better than another; the least is the best."""
+    if leanest:
+        return plan.memory.peak
+    # Few pairs cost evaluations; how many is a guess that only has to tell 5 from 20.
+    pairs = min(plan.execution.history, plan.scale.iterations)
+    penalty = (1 + 1 / pairs) * (DISK_COST if plan.execution.on_disk else 1)
+    return plan.work * penalty
+
+
+def _histories(options: Options, iterations: int) -> list[tuple[int, bool]]:
+    """Return how many pairs L-BFGS may remember, and whether in a file."""
+    histories = [(options.history, False)]
+    if options.optimizer == "lbfgs-numpy":
+        pairs = min(options.history, iterations)
+        histories += [(fewer, False) for fewer in (10, LEAST_HISTORY) if fewer < pairs]
+        histories.append((options.history, True))
+    return histories
+
+
+def _streamings(options: Options, network: Network, size: Size) -> Iterator[Streaming | None]:
+    segments = len(segments_of(network.encoder.layers))
+    if options.tile in ("auto", "whole"):
+        yield None
+    if options.tile == "whole":
+        return
+    heights = ROWS if options.tile == "auto" else (int(options.tile),)
+    for rows in heights:
+        if options.tile == "auto" and rows > size[0]:
+            continue
+        for keeping in _keepings(network):
+            yield Streaming((rows,) * segments, keeping)
+
+
+def _keepings(network: Network) -> Iterator[Keeping]:
+    """Yield nothing kept, bits where bits do, and the content features beside them."""
+    relus = frozenset(layer.name for layer in network.encoder.layers if layer.kind == "relu")
+    of_losses = {*network.content_layers, *network.style_layers}
+    contents = relus.intersection(network.content_layers)
+    yield Keeping()
+    overlapping = any(
+        layer.kind == "max_pool" and ((layer.kernel, layer.stride) != (2, 2) or layer.ceil)
+        for layer in network.encoder.layers
+    )
+    if not overlapping:
+        yield Keeping(signs=relus - of_losses)
+        yield Keeping(features=contents, signs=relus - of_losses)
+
+
+def _work(network: Network, backend: Backend, size: Size, works: Sequence[StripWork]) -> float:
+    if not works:
+        return whole_work(network, size)
+    moving = STORED_BYTES_PER_MULTIPLICATION[backend.precision] * works[0].moved_bytes
+    return works[0].multiplications + moving

@@ -1,0 +1,144 @@
+"""What comes before any slow work: load the pictures and the model, make the plan."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from impasto.engine.backends.base import Backend
+from impasto.engine.compilation import candidates
+from impasto.engine.inputs import (
+    Inputs,
+    Picture,
+    check_inputs,
+    check_sizes,
+    load_inputs,
+    picture_sizes,
+    scaled_sizes,
+)
+from impasto.engine.machine import return_freed_memory, rss_bytes
+from impasto.engine.network import Network, check_layers, network_for
+from impasto.engine.optimizers import make_optimizer
+from impasto.engine.options import Options
+from impasto.engine.plan import Plan, Request, budget_of, plan_run
+from impasto.engine.scales import scales_for
+from impasto.engine.speed import multiplications_per_second
+from impasto.models import load_model
+from impasto.models.layer import Preprocessing
+from impasto.models.weights.cache import cache_directory
+
+__all__ = ["Planned", "Prepared", "is_short", "plan_pictures", "predicted_seconds", "prepare"]
+
+SLOWEST = 2e10
+"""Multiplications a second that any machine reaches: what tells a short run without measuring."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that can begin.
+
+    Parameters
+    ----------
+    options : Options
+        With the seed drawn.
+    content, styles
+        As they were given.
+    inputs : Inputs
+    network : Network
+    preprocessing : Preprocessing
+    plan : Plan
+    """
+
+    options: Options
+    content: Picture
+    styles: tuple[Picture, ...]
+    inputs: Inputs
+    network: Network
+    preprocessing: Preprocessing
+    plan: Plan
+
+
+def prepare(content: Picture, styles: Sequence[Picture], options: Options) -> Prepared:
+    """Load, check and plan a run.
+
+    Raises
+    ------
+    UsageError
+        If an input, option, model or backend cannot be used, or the memory does not suffice.
+    """
+    options = _with_seed(options)
+    planned = plan_pictures(content, styles, options)
+    inputs = load_inputs(content, styles, options)
+    return Prepared(
+        options,
+        content,
+        tuple(styles),
+        inputs,
+        planned.network,
+        planned.preprocessing,
+        planned.plan,
+    )
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan with what it was made from.
+
+    Parameters
+    ----------
+    plan : Plan
+    request : Request
+    network : Network
+    preprocessing : Preprocessing
+    backend : Backend
+        The one that is tried first.
+    """
+
+    plan: Plan
+    request: Request
+    network: Network
+    preprocessing: Preprocessing
+    backend: Backend
+
+
+def plan_pictures(content: Picture, styles: Sequence[Picture], options: Options) -> Planned:
+    """Plan a run without loading its pictures; see :func:`prepare`."""
+    make_optimizer(options)  # refuses options that contradict each other
+    check_inputs(styles, options)
+    check_layers(options)
+    content_size, style_sizes = picture_sizes(content, styles, options)
+    model = load_model(options.model, options.weights)
+    network = network_for(model, options)
+    for scale in scales_for(options.scales, options.size, options.iterations):
+        sizes = scaled_sizes(content_size, style_sizes, options, scale.longest_side)
+        check_sizes(network, *sizes)
+    backend = next(iter(candidates(options))).backend
+    return_freed_memory()
+    request = Request(
+        options,
+        network,
+        backend,
+        content_size,
+        style_sizes,
+        base=rss_bytes() or 0,
+        budget=budget_of(options),
+    )
+    return Planned(plan_run(request), request, network, model.preprocessing, backend)
+
+
+def predicted_seconds(plan: Plan, network: Network, options: Options) -> float:
+    """Return about how long the optimisation takes; measures this machine if it is not known."""
+    candidate = next(iter(candidates(options)))
+    cache = cache_directory().parent / "speeds"
+    return plan.work / multiplications_per_second(candidate, network, options.threads, cache)
+
+
+def is_short(plan: Plan, seconds: float) -> bool:
+    """Return whether a run is surely done within `seconds`, on any machine."""
+    return plan.work / SLOWEST < seconds
+
+
+def _with_seed(options: Options) -> Options:
+    """Draw the seed if the options leave it open, so that every run can be repeated."""
+    return options if options.seed >= 0 else replace(options, seed=secrets.randbelow(2**31))

@@ -1,0 +1,306 @@
+"""What a checkpoint's header says, written and read: the one place that knows its keys.
+
+A header comes from a file, so it is an attack until it has been read here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from impasto.engine.checkpoint import Snapshot, picture_digest
+from impasto.engine.inputs import Inputs, Picture
+from impasto.engine.optimizers import OptimizerState
+from impasto.engine.options import INITS, Options
+from impasto.engine.preparation import Prepared
+from impasto.engine.result import FloatArray
+from impasto.engine.scales import scales_for
+from impasto.errors import CheckpointError, UsageError
+
+__all__ = ["Progress", "Recorded", "header_of", "progress_of", "recorded_in", "snapshot_of"]
+
+RUN = 1
+"""Version of what is written here; the store has one of its own for its files."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What stays the same in a run.
+
+    Parameters
+    ----------
+    options : Options
+    content : str or None
+        Path of the content picture; None if it was given as an array.
+    styles : tuple of (str or None)
+    digests : mapping
+        Of the loaded pictures.
+    executions : tuple of mapping
+        `Execution.to_dict` of every scale.
+    candidate : mapping
+        ``backend``, ``precision`` and ``lowering`` in use; empty before they are chosen.
+    note : mapping of str to str
+        What the caller wanted to find again.
+    """
+
+    options: Options
+    content: str | None
+    styles: tuple[str | None, ...]
+    digests: Mapping[str, Any]
+    executions: tuple[Mapping[str, Any], ...]
+    candidate: Mapping[str, str]
+    note: Mapping[str, str]
+
+    @property
+    def iterations(self) -> int:
+        """Steps over all scales."""
+        options = self.options
+        scales = scales_for(options.scales, options.size, options.iterations)
+        return sum(scale.iterations for scale in scales)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is.
+
+    Parameters
+    ----------
+    scale : int
+        Index of the scale.
+    iteration : int
+        Steps done, over all scales.
+    evaluations_before : int
+        Evaluations at smaller scales.
+    seconds : float
+        Wall time of the optimisation so far.
+    best : ndarray, optional
+        Best image of this scale, or the one it is to begin from, (1, 3, H, W); None at the start.
+    loss : float
+        Of `best`; infinite where it was not evaluated.
+    evaluations : int
+        Evaluations at this scale.
+    losses : mapping of str to float
+        Terms of `loss`.
+    state : OptimizerState, optional
+    """
+
+    scale: int = 0
+    iteration: int = 0
+    evaluations_before: int = 0
+    seconds: float = 0.0
+    best: FloatArray | None = None
+    loss: float = math.inf
+    evaluations: int = 0
+    losses: Mapping[str, float] = field(default_factory=dict)
+    state: OptimizerState | None = None
+
+
+def digests_of(inputs: Inputs) -> dict[str, Any]:
+    """Return the digests of the pictures of a run."""
+    return {
+        "content": picture_digest(inputs.content),
+        "styles": [picture_digest(style) for style in inputs.styles],
+        "init": None if inputs.initial is None else picture_digest(inputs.initial),
+    }
+
+
+def header_of(
+    prepared: Prepared, candidate: Mapping[str, str], note: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return the part of the header that stays the same."""
+    return {
+        "run": RUN,
+        "options": _absolute(prepared.options).to_dict(),
+        "content": _path(prepared.content),
+        "styles": [_path(style) for style in prepared.styles],
+        "digests": digests_of(prepared.inputs),
+        "executions": [item.execution.to_dict() for item in prepared.plan.scales],
+        "candidate": dict(candidate),
+        "note": dict(note),
+    }
+
+
+def snapshot_of(header: Mapping[str, Any], progress: Progress) -> Snapshot:
+    """Return what to store."""
+    state = progress.state
+    arrays = {} if progress.best is None else {"best": progress.best}
+    told: dict[str, Any] = {
+        "scale": progress.scale,
+        "iteration": progress.iteration,
+        "evaluations_before": progress.evaluations_before,
+        "seconds": progress.seconds,
+        "loss": progress.loss if math.isfinite(progress.loss) else None,
+        "evaluations": progress.evaluations,
+        "losses": {name: value for name, value in progress.losses.items() if math.isfinite(value)},
+        "optimizer": None,
+    }
+    if state is None:
+        return Snapshot({**header, "progress": told}, arrays)
+    told["optimizer"] = dict(state.numbers)
+    arrays |= {f"optimizer.{name}": value for name, value in state.arrays.items()}
+    return Snapshot({**header, "progress": told}, arrays, state.pairs)
+
+
+def recorded_in(snapshot: Snapshot) -> Recorded:
+    """Return what a snapshot says of its run.
+
+    Raises
+    ------
+    CheckpointError
+        If the header is not one of a run, or of another version of it.
+    """
+    header = snapshot.header
+    if header.get("run") != RUN:
+        raise CheckpointError(
+            f"The checkpoint's run is of version {header.get('run')!r}; this Impasto reads version "
+            f"{RUN}. Resume it with the version that wrote it, or start the run again."
+        )
+    styles = _typed(header, "styles", list)
+    if not all(isinstance(path, str | None) for path in (header.get("content"), *styles)):
+        raise _damaged("content")
+    candidate, note = _typed(header, "candidate", dict), _typed(header, "note", dict)
+    if not all(isinstance(value, str) for value in (*candidate.values(), *note.values())):
+        raise _damaged("note")
+    return Recorded(
+        options=_options(_typed(header, "options", dict)),
+        content=header.get("content"),
+        styles=tuple(styles),
+        digests=_typed(header, "digests", dict),
+        executions=tuple(_typed(header, "executions", list)),
+        candidate=candidate,
+        note=note,
+    )
+
+
+def progress_of(snapshot: Snapshot, sizes: list[tuple[int, int]]) -> Progress:
+    """Return how far the run of a snapshot is.
+
+    Parameters
+    ----------
+    snapshot : Snapshot
+    sizes : list of (height, width)
+        Of the scales.
+
+    Raises
+    ------
+    CheckpointError
+        If numbers or arrays do not fit the run.
+    """
+    told = _typed(snapshot.header, "progress", dict)
+    counts = [_typed(told, key, int) for key in ("scale", "iteration", "evaluations_before")]
+    evaluations = _typed(told, "evaluations", int)
+    scale, iteration, before = counts
+    seconds, loss = told.get("seconds"), told.get("loss")
+    if min(*counts, evaluations) < 0 or scale >= len(sizes):
+        raise _damaged("progress")
+    if not isinstance(seconds, int | float) or not isinstance(loss, int | float | None):
+        raise _damaged("progress")
+    losses = _typed(told, "losses", dict)
+    if not all(isinstance(value, int | float) for value in losses.values()):
+        raise _damaged("losses")
+    best = snapshot.arrays.get("best")
+    if best is not None and best.shape != (1, 3, *sizes[scale]):
+        raise CheckpointError(
+            f"The checkpoint's image is of shape {best.shape}; scale {scale + 1} of the run has "
+            f"{(1, 3, *sizes[scale])}. It is damaged, or of another run."
+        )
+    if best is None and (scale or iteration):
+        raise _damaged("best")
+    return Progress(
+        scale=scale,
+        iteration=iteration,
+        evaluations_before=before,
+        seconds=float(seconds),
+        best=best,
+        loss=math.inf if loss is None else float(loss),
+        evaluations=evaluations,
+        losses=losses,
+        state=_state(snapshot, told.get("optimizer")),
+    )
+
+
+def check_digests(inputs: Inputs, recorded: Recorded) -> None:
+    """Refuse pictures that are not those of the run.
+
+    Raises
+    ------
+    CheckpointError
+        Naming the first that changed.
+    """
+    found, expected = digests_of(inputs), recorded.digests
+    names = {"content": f"The content picture {recorded.content or ''}", "init": "The init picture"}
+    for key, what in names.items():
+        if found[key] != expected.get(key):
+            raise _changed(what)
+    if len(found["styles"]) != len(expected.get("styles") or ()):
+        raise _damaged("styles")
+    for path, one, other in zip(recorded.styles, found["styles"], expected["styles"], strict=True):
+        if one != other:
+            raise _changed(f"The style picture {path or ''}")
+
+
+def _changed(what: str) -> CheckpointError:
+    return CheckpointError(
+        f"{what.strip()} has changed since the run began; to go on would mix two pictures. Put the "
+        "old file back, or start the run again."
+    )
+
+
+def _state(snapshot: Snapshot, numbers: Any) -> OptimizerState | None:
+    if numbers is None:
+        return None
+    if not isinstance(numbers, dict):
+        raise _damaged("optimizer")
+    arrays = {
+        name.removeprefix("optimizer."): value
+        for name, value in snapshot.arrays.items()
+        if name.startswith("optimizer.")
+    }
+    return OptimizerState(numbers, arrays, snapshot.pairs)
+
+
+def _options(told: Mapping[str, Any]) -> Options:
+    names = {item.name for item in fields(Options)}
+    if set(told) != names:
+        odd = sorted(set(told) ^ names)
+        raise CheckpointError(
+            f"The checkpoint's options are of another version of Impasto (they differ in "
+            f"{', '.join(odd[:5])}). Resume it with the version that wrote it."
+        )
+    values = dict(told)
+    if isinstance(values["weights"], str):
+        values["weights"] = Path(values["weights"])
+    try:
+        return Options(**values)
+    except UsageError as error:
+        raise CheckpointError(f"The checkpoint's options are damaged: {error}") from error
+
+
+def _absolute(options: Options) -> Options:
+    """Return the options with paths that hold in any directory."""
+    init = options.init if options.init in INITS else str(Path(options.init).absolute())
+    weights = options.weights and Path(options.weights).absolute()
+    return replace(options, init=init, weights=weights)
+
+
+def _path(picture: Picture) -> str | None:
+    return None if isinstance(picture, np.ndarray) else str(Path(picture).absolute())
+
+
+def _typed(group: Mapping[str, Any], key: str, kind: type) -> Any:
+    value = group.get(key)
+    if type(value) is not kind:
+        raise _damaged(key)
+    return value
+
+
+def _damaged(key: str) -> CheckpointError:
+    return CheckpointError(
+        f"The checkpoint's header is damaged: {key!r} is not what it should be. Start the run "
+        "again."
+    )

@@ -1,0 +1,162 @@
+"""What ``paint`` and ``resume`` share: progress, pictures on the way, and saving the last one."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from impasto import __version__
+from impasto.cli.interruption import Interruption
+from impasto.cli.messages import say
+from impasto.cli.progress import Reporter
+from impasto.engine.options import INITS, Options
+from impasto.errors import CheckpointWriteError, ImpastoError
+
+if TYPE_CHECKING:
+    from impasto.engine.checkpoint import CheckpointStore
+    from impasto.engine.result import Callback, Iterate, StylizeResult
+
+__all__ = ["existing_milestones", "print_result", "run_and_save"]
+
+
+def run_and_save(
+    run: Callable[[Callback], StylizeResult],
+    options: Options,
+    output: Path,
+    store: CheckpointStore | None,
+    interruption: Interruption,
+    reporter: Reporter,
+) -> StylizeResult:
+    """Run, save the picture, and remove the checkpoint of a run that is done.
+
+    Parameters
+    ----------
+    run : callable
+        Given a callback, paints.
+    options : Options
+    output : Path
+    store : CheckpointStore, optional
+        The run's; it stays if the run was cancelled.
+    interruption : Interruption
+    reporter : Reporter
+    """
+    from impasto.engine.images import save_image
+
+    def on_step(iterate: Iterate) -> bool:
+        interruption.defer()
+        reporter(iterate)
+        if _is_milestone(iterate.iteration, iterate.iterations, options):
+            _save_milestone(iterate, output, options)
+        return interruption.signal is None
+
+    try:
+        result = run(on_step)
+    except KeyboardInterrupt:
+        raise _nothing_saved(interruption, store) from None
+    interruption.hold()
+    if result.iterations == 0 and interruption.signal is not None:
+        raise _nothing_saved(interruption, store)
+    try:
+        save_image(result.image, output, metadata=_metadata(result.options))
+    except ImpastoError as error:
+        raise _rescued(result, output, error) from error
+    say(_summary(result))
+    if store is not None:
+        _leave(store, result)
+    return result
+
+
+def print_result(output: Path, result: StylizeResult, as_json: bool) -> None:
+    """Print the last line on standard output: the path, or the numbers."""
+    print(json.dumps(_report(output, result)) if as_json else output, flush=True)
+
+
+def _leave(store: CheckpointStore, result: StylizeResult) -> None:
+    if result.status.name == "CANCELLED":
+        say(f"`impasto resume {store.directory}` goes on with this run.")
+        return
+    try:
+        store.finish()
+    except CheckpointWriteError as error:
+        say(f"warning: {error}")
+
+
+def _nothing_saved(interruption: Interruption, store: CheckpointStore | None) -> typer.Exit:
+    way_on = "" if store is None else f" `impasto resume {store.directory}` goes on."
+    say(f"interrupted before the first step was done; nothing was saved.{way_on}")
+    return typer.Exit(interruption.exit_code)
+
+
+def _rescued(result: StylizeResult, output: Path, error: ImpastoError) -> ImpastoError:
+    """Save a picture that cannot be written where it should be; return what to say."""
+    from impasto.engine.images import save_image
+
+    spare = Path(tempfile.mkdtemp(prefix="impasto-")) / output.name
+    save_image(result.image, spare)
+    return ImpastoError(f"{error} The picture is in {spare} instead.")
+
+
+# --save-every: OUT_<iteration>.png beside OUT.png, as neural-style names them. The last iteration
+# has none: its picture is the output itself.
+
+
+def _is_milestone(iteration: int, iterations: int, options: Options) -> bool:
+    every = options.save_every
+    return every > 0 and iteration % every == 0 and 0 < iteration < iterations
+
+
+def existing_milestones(output: Path, iterations: int, options: Options) -> Iterator[Path]:
+    """Yield the files there are where the run is going to save milestones."""
+    if options.save_every == 0:
+        return
+    named = re.compile(f"{re.escape(output.stem)}_([1-9][0-9]{{0,9}}){re.escape(output.suffix)}")
+    for path in output.parent.iterdir():
+        match = named.fullmatch(path.name)
+        if match and _is_milestone(int(match[1]), iterations, options):
+            yield path
+
+
+def _save_milestone(iterate: Iterate, output: Path, options: Options) -> None:
+    from impasto.engine.images import save_image
+
+    path = output.with_name(f"{output.stem}_{iterate.iteration}{output.suffix}")
+    try:
+        save_image(iterate.picture(), path, metadata=_metadata(options))
+    except ImpastoError as error:
+        # Hours of work may hang on it: the run goes on without this file.
+        say(f"warning: {error}")
+
+
+def _metadata(options: Options) -> dict[str, str]:
+    """Return what a saved picture says of its making; of files, the names only."""
+    shared = replace(
+        options,
+        weights=options.weights and Path(options.weights.name),
+        init=options.init if options.init in INITS else Path(options.init).name,
+        checkpoint="auto",
+    )
+    return {"Software": f"Impasto {__version__}", "Impasto": json.dumps(shared.to_dict())}
+
+
+def _summary(result: StylizeResult) -> str:
+    height, width, _ = result.image.shape
+    seed = f", seed {result.options.seed}" if result.options.init == "noise" else ""
+    scales = f" at {len(result.sizes)} scales" if len(result.sizes) > 1 else ""
+    return (
+        f"{result.status.value} {width}x{height} pixels, {result.iterations} iterations{scales}, "
+        f"loss {result.loss:.6g}, {result.seconds['total']:.1f} s with {result.backend} "
+        f"{result.precision}{seed}."
+    )
+
+
+def _report(output: Path, result: StylizeResult) -> dict[str, Any]:
+    from impasto.engine.machine import peak_rss_bytes
+
+    return {"output": str(output), **result.summary(), "peak_rss_bytes": peak_rss_bytes()}
