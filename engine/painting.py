@@ -89,9 +89,16 @@ class Painting:
         self._executor = executor
         self._began = time.perf_counter()
 
-    def run(self, progress: Progress) -> StylizeResult:
-        """Paint from where `progress` stands to the end, or until cancelled."""
-        resumed_from = progress.iteration if progress.best is not None else None
+    def run(self, progress: Progress, *, resumed: bool = False) -> StylizeResult:
+        """Paint from where `progress` stands to the end, or until cancelled.
+
+        Parameters
+        ----------
+        progress : Progress
+        resumed : bool
+            Whether it is from a checkpoint, be it that of iteration 0.
+        """
+        resumed_from = progress.iteration if resumed else None
         self._began -= progress.seconds
         scales = self._prepared.plan.scales
         while True:
@@ -257,6 +264,9 @@ class _Search:
         self.best_losses: Mapping[str, float] = progress.losses
         self.iterations = progress.iteration
         self.last: OptimizerState | None = None
+        if self._leads_on(progress.iteration) and progress.state is not None:
+            # Stopped between two scales: no step is left that would set it.
+            self.last = _copied(progress.state)
 
     def run(self, optimizer: Optimizer) -> Status:
         """Optimise until done, cancelled or interrupted; the best image is in `best`."""
@@ -301,9 +311,15 @@ class _Search:
         )
         go_on = painting.report(iterate)
         painting.save(self._state_after(step), now=not go_on)
-        if step.iteration == plan.scale.iterations and iterate.scale < iterate.scales:
+        if self._leads_on(self.iterations):
             self.last = _copied(step.state())
         return go_on
+
+    def _leads_on(self, iteration: int) -> bool:
+        """Return whether this was the last step of a scale, and another scale follows."""
+        scale = self._plan.scale
+        last = self._progress.scale + 1 == self._painting.scale_count
+        return not last and iteration == scale.before + scale.iterations
 
     def _state_after(self, step: Step) -> Progress:
         return replace(

@@ -237,9 +237,15 @@ def check_digests(inputs: Inputs, recorded: Recorded) -> None:
     for key, what in names.items():
         if found[key] != expected.get(key):
             raise _changed(what)
-    if len(found["styles"]) != len(expected.get("styles") or ()):
+    styles = _typed(expected, "styles", list)
+    if len(styles) != len(recorded.styles):
         raise _damaged("styles")
-    for path, one, other in zip(recorded.styles, found["styles"], expected["styles"], strict=True):
+    if len(found["styles"]) != len(styles):
+        raise CheckpointError(
+            f"{len(found['styles'])} style pictures were given; the run has {len(styles)}. Give "
+            "those it was started with, in the same order."
+        )
+    for path, one, other in zip(recorded.styles, found["styles"], styles, strict=True):
         if one != other:
             raise _changed(f"The style picture {path or ''}")
 

@@ -197,7 +197,7 @@ def resume_from(
     header = {**{k: v for k, v in snapshot.header.items() if k != "progress"}}
     header["candidate"] = _named(chosen)
     painting = Painting(prepared, chosen, header, callback, Autosave(store), clock, executor)
-    return painting.run(progress)
+    return painting.run(progress, resumed=True)
 
 
 def _finish(store: CheckpointStore | None, result: StylizeResult) -> None:
