@@ -213,6 +213,15 @@ class Options:
                     f"{_flag(item.name)} is {value!r}, a {type(value).__name__}; it takes a value "
                     f"such as {default!r}."
                 )
+            if isinstance(value, tuple):
+                self._check_entries(item.name, value)
+
+    def _check_entries(self, name: str, values: tuple[object, ...]) -> None:
+        """Refuse entries of a tuple that are of another type."""
+        kind, what = (float | int, "numbers") if name == "style_blend_weights" else (str, "names")
+        odd = [value for value in values if not isinstance(value, kind) or isinstance(value, bool)]
+        if odd:
+            raise OptionError(f"{_flag(name)} has an entry {odd[0]!r:.60}; it takes {what}.")
 
     def _check_numbers(self) -> None:
         bounds: Mapping[str, tuple[float, float]] = {
@@ -233,7 +242,7 @@ class Options:
         }
         for name, (low, high) in bounds.items():
             value = getattr(self, name)
-            if not (math.isfinite(value) and low <= value <= high):
+            if not low <= value <= high:  # NaN is not, either
                 raise OptionError(
                     f"{_flag(name)} is {value}; it takes a number from {low:g} to {high:g}."
                 )
@@ -243,7 +252,7 @@ class Options:
                 f"{MAX_SIZE} pixels."
             )
         blend = self.style_blend_weights
-        if any(not math.isfinite(w) or w < 0 for w in blend) or (blend and sum(blend) <= 0):
+        if any(not 0 <= w < math.inf for w in blend) or (blend and sum(blend) <= 0):
             raise OptionError(
                 f"--style-blend-weights is {','.join(map(str, blend))}; the weights must be "
                 "finite, not negative, and not all zero."

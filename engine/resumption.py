@@ -196,13 +196,13 @@ def progress_of(snapshot: Snapshot, sizes: list[tuple[int, int]]) -> Progress:
     evaluations = _typed(told, "evaluations", int)
     scale, iteration, before = counts
     seconds, loss = told.get("seconds"), told.get("loss")
+    losses = _typed(told, "losses", dict)
     if min(*counts, evaluations) < 0 or scale >= len(sizes):
         raise _damaged("progress")
-    if not isinstance(seconds, int | float) or not isinstance(loss, int | float | None):
-        raise _damaged("progress")
-    losses = _typed(told, "losses", dict)
-    if not all(isinstance(value, int | float) for value in losses.values()):
-        raise _damaged("losses")
+    for number in (seconds, 0.0 if loss is None else loss, *losses.values()):
+        # As they are written: a whole number could be one that no float can hold.
+        if type(number) is not float or not math.isfinite(number):
+            raise _damaged("progress")
     best = snapshot.arrays.get("best")
     if best is not None and best.shape != (1, 3, *sizes[scale]):
         raise CheckpointError(
@@ -215,9 +215,9 @@ def progress_of(snapshot: Snapshot, sizes: list[tuple[int, int]]) -> Progress:
         scale=scale,
         iteration=iteration,
         evaluations_before=before,
-        seconds=float(seconds),
+        seconds=seconds,
         best=best,
-        loss=math.inf if loss is None else float(loss),
+        loss=math.inf if loss is None else loss,
         evaluations=evaluations,
         losses=losses,
         state=_state(snapshot, told.get("optimizer")),
