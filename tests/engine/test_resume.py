@@ -169,7 +169,7 @@ def test_arrays_have_to_be_given_again(photo: Path, painting: Path, checkpoint: 
     stylize(content, [style], SHORT, callback=stop_after(4), checkpoint=checkpoint)
     for given in ({}, {"content": content}, {"styles": [style]}):
         with pytest.raises(CheckpointError, match="give them again"):
-            resume(checkpoint, **given)  # type: ignore[arg-type]
+            resume(checkpoint, **given)
     assert has_snapshot(checkpoint)
     resumed = resume(checkpoint, content=content, styles=[style])
     assert_same(resumed, stylize(content, [style], SHORT))
@@ -182,7 +182,7 @@ def test_other_arrays_are_refused(photo: Path, painting: Path, checkpoint: Path)
         resume(checkpoint, content=255 - content, styles=[style])
     with pytest.raises(CheckpointError, match="style picture has changed"):
         resume(checkpoint, content=content, styles=[255 - style])
-    with pytest.raises(CheckpointError, match="2 style pictures .* 1"):
+    with pytest.raises(CheckpointError, match="2 style pictures were given"):
         resume(checkpoint, content=content, styles=[style, style])
 
 
