@@ -141,7 +141,8 @@ def main() -> None:
             found[case].append(json.loads(done.stdout.splitlines()[-1]))
     rows = []
     print(
-        f"{'case':34} {'s':>8} {'s/Mpx':>8} {'first s':>8} {'base MB':>8} {'peak MB':>8} {'B/px':>7}"
+        f"{'case':34}",
+        *(f"{head:>8}" for head in ("s", "s/Mpx", "first s", "base MB", "peak MB", "B/px")),
     )
     for case, results in found.items():
         width, height = map(int, case.split(":")[0].split("x"))

@@ -18,6 +18,7 @@ from impasto.engine.compilation import Candidate
 from impasto.engine.execution import Execution, open_objective, targets_for
 from impasto.engine.images import from_network, resize_image, to_network
 from impasto.engine.inputs import Image
+from impasto.engine.machine import return_freed_memory
 from impasto.engine.objective import Objective, weights_for
 from impasto.engine.optimizers import BestSoFar, Optimizer, OptimizerState, Step, make_optimizer
 from impasto.engine.options import Options
@@ -145,6 +146,7 @@ class Painting:
                 options.style_blend_weights,
                 self._executor,
             )
+        return_freed_memory()  # what verifying, the scale before and the targets have left
         with self._clock("compile"):
             weights = weights_for(prepared.network, options)
             objective = open_objective(

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from impasto.engine.network import Network
@@ -35,6 +35,8 @@ class StripWork:
         Tensors of the largest part: every one of its layers' outputs, once.
     moved_bytes : int
         Read from and written to what is stored.
+    compiled_bytes : int
+        Weights in all compiled parts, in float32: once forward, twice backward.
     """
 
     multiplications: float
@@ -42,6 +44,7 @@ class StripWork:
     stored_bytes: int
     largest_part_bytes: int
     moved_bytes: int
+    compiled_bytes: int
 
 
 def feature_sizes(network: Network, size: Size) -> dict[str, Size]:
@@ -54,20 +57,31 @@ def feature_sizes(network: Network, size: Size) -> dict[str, Size]:
 
 
 def tensor_bytes(network: Network, size: Size) -> int:
-    """Return the bytes of all feature maps of convolutions and poolings, in float32."""
+    """Return the bytes of all feature maps of convolutions and poolings, in float32.
+
+    What an overlapping pooling reads counts twice: backward it is taken apart by window cells.
+    """
     sizes = feature_sizes(network, size)
-    return sum(
-        FLOAT * layer.out_channels * sizes[layer.name][0] * sizes[layer.name][1]
-        for layer in network.encoder.layers
-        if layer.kind != "relu"
-    )
+    total, before = 0, 0
+    for layer in network.encoder.layers:
+        here = FLOAT * _elements(layer, sizes)
+        if layer.kind != "relu":
+            total += here
+        if layer.kind in ("max_pool", "average_pool") and layer.kernel > layer.stride:
+            total += before
+        before = here
+    return total
 
 
 def weight_bytes(network: Network) -> int:
     """Return the bytes of the convolutions' weights, in float32."""
+    return _weight_bytes(network, network.encoder.layers)
+
+
+def _weight_bytes(network: Network, layers: Sequence[LayerLike]) -> int:
     return sum(
         FLOAT * network.encoder.arrays[f"{layer.name}.weight"].size
-        for layer in network.encoder.layers
+        for layer in layers
         if layer.kind == "convolution"
     )
 
@@ -86,11 +100,13 @@ def strip_work(network: Network, size: Size, streaming: Streaming) -> StripWork:
     """Return what an evaluation in strips costs."""
     sizes = feature_sizes(network, size)
     segments = segments_of(network.encoder.layers)
-    multiplications, parts, largest, moved = 0.0, 0, 0, 0
+    multiplications, parts, largest, compiled = 0.0, 0, 0, 0
     height = size[0]
     again = _computed_again(network, streaming.keeping)
     for segment, rows in zip(segments, streaming.rows, strict=True):
+        weights = _weight_bytes(network, segment.layers)
         for strip, count in strip_kinds(segment, height, rows):
+            compiled += 3 * weights
             parts += count
             multiplications += count * _strip_work(network, strip, sizes, again)
             largest = max(largest, _part_bytes(strip, sizes))
@@ -101,7 +117,7 @@ def strip_work(network: Network, size: Size, streaming: Streaming) -> StripWork:
     kept = _kept_bytes(network, streaming.keeping, sizes)
     # Outputs are written, read twice, and read and written as cotangents; the kept once each way.
     moved = 5 * stored + 2 * kept
-    return StripWork(multiplications, parts, stored + kept, largest, moved)
+    return StripWork(multiplications, parts, stored + kept, largest, moved, compiled)
 
 
 def _elements(layer: LayerLike, sizes: Mapping[str, Size]) -> int:
