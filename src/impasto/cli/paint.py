@@ -14,8 +14,8 @@ from impasto.cli.interruption import Interruption
 from impasto.cli.messages import Debug, say
 from impasto.cli.plan_text import plan_sentence
 from impasto.cli.progress import painting_progress
-from impasto.cli.running import existing_milestones, print_result, run_and_save
-from impasto.engine.options import INITS, LOOK, OUTPUT, PRESETS, Options
+from impasto.cli.running import existing_milestones, other_inputs, print_result, run_and_save
+from impasto.engine.options import LOOK, OUTPUT, PRESETS, Options
 from impasto.engine.scales import scales_for
 from impasto.errors import CheckpointError
 
@@ -87,7 +87,7 @@ def paint(
 
     check_layers(options)
     pictures = list(paintings(styles))
-    _check_outputs(output, overwrite, [content, *pictures, *_other_inputs(options)], options)
+    _check_outputs(output, overwrite, [content, *pictures, *other_inputs(options)], options)
     with Interruption() as interruption, contextlib.ExitStack() as stack:
         result = _painted(content, pictures, options, output, overwrite, interruption, stack)
     print_result(output, result, as_json)
@@ -182,14 +182,6 @@ def paintings(styles: Sequence[Path]) -> Iterator[Path]:
             yield from list_pictures(style)
         else:
             yield style
-
-
-def _other_inputs(options: Options) -> Iterator[Path]:
-    """Yield the files named in options."""
-    if options.init not in INITS:
-        yield Path(options.init)
-    if options.weights is not None:
-        yield options.weights
 
 
 def _check_outputs(output: Path, overwrite: bool, inputs: Sequence[Path], options: Options) -> None:

@@ -10,7 +10,7 @@ import typer
 from impasto.cli.interruption import Interruption
 from impasto.cli.messages import Debug, say
 from impasto.cli.progress import painting_progress
-from impasto.cli.running import print_result, run_and_save
+from impasto.cli.running import other_inputs, print_result, run_and_save
 from impasto.errors import CheckpointError
 
 __all__ = ["resume"]
@@ -53,13 +53,15 @@ def resume(
 
     with CheckpointStore(directory, create=False) as store:
         recorded = recorded_in(store.load())
+        # Neither -o nor a checkpoint somebody made up may replace one of them.
+        pictures = [Path(path) for path in (recorded.content, *recorded.styles) if path]
+        inputs = [*pictures, *other_inputs(recorded.options)]
         if output is not None:
-            inputs = [Path(path) for path in (recorded.content, *recorded.styles) if path]
             check_output_path(output, overwrite, inputs, longest_side=recorded.options.size)
         elif recorded.note.get("output"):
             # Replaced without asking: a cancelled run has left its unfinished picture there.
             output = Path(recorded.note["output"])
-            check_output_path(output, overwrite=True, longest_side=recorded.options.size)
+            check_output_path(output, True, inputs, longest_side=recorded.options.size)
         else:
             raise CheckpointError(
                 "The run was started by a program, which did not say where its picture goes; give "

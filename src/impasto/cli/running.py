@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from impasto.engine.checkpoint import CheckpointStore
     from impasto.engine.result import Callback, Iterate, StylizeResult
 
-__all__ = ["existing_milestones", "print_result", "run_and_save"]
+__all__ = ["existing_milestones", "other_inputs", "print_result", "run_and_save"]
 
 
 def run_and_save(
@@ -76,6 +76,14 @@ def run_and_save(
 def print_result(output: Path, result: StylizeResult, as_json: bool) -> None:
     """Print the last line on standard output: the path, or the numbers."""
     print(json.dumps(_report(output, result)) if as_json else output, flush=True)
+
+
+def other_inputs(options: Options) -> Iterator[Path]:
+    """Yield the files named in options, which no output may replace."""
+    if options.init not in INITS:
+        yield Path(options.init)
+    if options.weights is not None:
+        yield Path(options.weights)
 
 
 def _leave(store: CheckpointStore, result: StylizeResult) -> None:
