@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -82,7 +83,7 @@ class StylizeResult:
     status : Status
         Why the run ended.
     loss : float
-        Objective of the best image.
+        Objective of the best image; infinite if a scale was interrupted before its first step.
     losses : mapping of str to float
         Its weighted terms, by the gradient graph's output names.
     iterations, evaluations : int
@@ -130,7 +131,7 @@ class StylizeResult:
             "scales": [list(size) for size in self.sizes],
             "iterations": self.iterations,
             "evaluations": self.evaluations,
-            "loss": self.loss,
+            "loss": self.loss if math.isfinite(self.loss) else None,  # JSON has no infinity
             "losses": dict(self.losses),
             "seconds": {name: round(value, 4) for name, value in self.seconds.items()},
             "options": self.options.to_dict(),

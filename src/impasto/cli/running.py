@@ -88,7 +88,8 @@ def other_inputs(options: Options) -> Iterator[Path]:
 
 def _leave(store: CheckpointStore, result: StylizeResult) -> None:
     if result.status.name == "CANCELLED":
-        say(f"`impasto resume {store.directory}` goes on with this run.")
+        if _was_saved(store):
+            say(f"`impasto resume {store.directory}` goes on with this run.")
         return
     try:
         store.finish()
@@ -96,8 +97,17 @@ def _leave(store: CheckpointStore, result: StylizeResult) -> None:
         say(f"warning: {error}")
 
 
+def _was_saved(store: CheckpointStore) -> bool:
+    """Return whether there is something to resume: the disk may have been full all the time."""
+    from impasto.engine.checkpoint import has_snapshot
+
+    return has_snapshot(store.directory)
+
+
 def _nothing_saved(interruption: Interruption, store: CheckpointStore | None) -> typer.Exit:
-    way_on = "" if store is None else f" `impasto resume {store.directory}` goes on."
+    way_on = ""
+    if store is not None and _was_saved(store):
+        way_on = f" `impasto resume {store.directory}` goes on."
     say(f"interrupted before the first step was done; nothing was saved.{way_on}")
     return typer.Exit(interruption.exit_code)
 
