@@ -23,6 +23,7 @@ from stopped_runs import SHORT, stop_after
 
 from impasto import Iterate, stylize
 from impasto.engine.checkpoint import CheckpointStore, has_snapshot, load_snapshot
+from impasto.errors import CheckpointWriteError
 
 Impasto = Callable[..., Any]
 
@@ -456,3 +457,22 @@ def test_a_full_disk_is_told_once_and_the_run_goes_on(
     assert "The run goes on." in messages
     assert json.loads(printed)["status"] == "finished"
     np.testing.assert_array_equal(pixels(out), expected)
+
+
+def test_nobody_is_sent_to_a_checkpoint_that_could_not_be_saved(
+    impasto: Impasto,
+    job: tuple[str | Path, ...],
+    checkpoint: Path,
+    press_ctrl_c: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(*_: object) -> None:
+        raise CheckpointWriteError("No space is left.")
+
+    monkeypatch.setattr(CheckpointStore, "save", full)
+    press_ctrl_c(3)
+    result = impasto(*job, *BRIEF, "--checkpoint", checkpoint)
+    assert result.code == 130
+    assert result.messages.count("impasto: warning: No space is left. The run goes on.") == 1
+    assert "impasto resume" not in result.err
+    assert Path(job[-1]).exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -108,6 +109,26 @@ def test_ctrl_c_in_the_callback_loses_one_step_at_most(
     resumed = resume(checkpoint)
     assert resumed.resumed_from == 6
     assert_same(resumed, expected)
+
+
+@pytest.mark.parametrize("name", ["fewer pairs than iterations", "adam"])
+def test_ctrl_c_between_two_scales_keeps_the_enlarged_picture(
+    name: str, photo: Path, painting: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    options = RUNS[name]
+    expected = stylize(photo, [painting], options)
+    stylize(photo, [painting], options, callback=stop_after(5), checkpoint=checkpoint)
+    with monkeypatch.context() as patch:
+        patch.setattr("impasto.engine.objective.Objective.__call__", interrupt)
+        stopped = resume(checkpoint)
+    assert stopped.status is Status.CANCELLED
+    assert stopped.iterations == 5
+    assert stopped.image.shape == expected.image.shape
+    assert json.loads(json.dumps(stopped.summary(), allow_nan=False))["loss"] is None
+    assert_same(resume(checkpoint), expected)
 
 
 def test_an_error_in_the_callback_keeps_the_checkpoint(

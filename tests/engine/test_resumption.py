@@ -190,6 +190,33 @@ def test_options_out_of_range_are_damage(checkpoint: Path) -> None:
         resume(checkpoint)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("size", 10**400),
+        ("content_weight", -(10**400)),
+        ("content_layers", [{}]),
+        ("style_layers", [1]),
+        ("style_blend_weights", ["1"]),
+        ("style_blend_weights", [10**400, None]),
+    ],
+)
+def test_odd_values_of_options_are_damage(checkpoint: Path, name: str, value: object) -> None:
+    _rewrite(checkpoint, lambda header: header | {"options": {**header["options"], name: value}})
+    flag = "--" + name.replace("_", "-")
+    with pytest.raises(CheckpointError, match=f"options are damaged: {flag}"):
+        resume(checkpoint)
+
+
+@pytest.mark.parametrize(
+    "change", [{"seconds": 10**400}, {"loss": -(10**400)}, {"losses": {"tv_loss": 10**400}}]
+)
+def test_numbers_no_float_can_hold_are_damage(checkpoint: Path, change: dict[str, object]) -> None:
+    _rewrite(checkpoint, lambda header: header | {"progress": {**header["progress"], **change}})
+    with pytest.raises(CheckpointError, match="'progress' is not what it should be"):
+        resume(checkpoint)
+
+
 def _rewrite(checkpoint: Path, change: Any) -> None:
     """Change the header, and keep the rest and every checksum right."""
     with CheckpointStore(checkpoint, create=False) as store:
