@@ -32,11 +32,12 @@ class StripWork:
     stored_bytes : int
         Pooling outputs and kept activations.
     largest_part_bytes : int
-        Tensors of the largest part: every one of its layers' outputs, once.
+        Tensors of the largest part: what its layers put out, half of it where the backward pass
+        does not compute it again.
     moved_bytes : int
         Read from and written to what is stored.
     compiled_bytes : int
-        Weights in all compiled parts, in float32: once forward, twice backward.
+        Weights in all compiled parts, in float32: forward, again, and backward.
     """
 
     multiplications: float
@@ -104,12 +105,14 @@ def strip_work(network: Network, size: Size, streaming: Streaming) -> StripWork:
     height = size[0]
     again = _computed_again(network, streaming.keeping)
     for segment, rows in zip(segments, streaming.rows, strict=True):
-        weights = _weight_bytes(network, segment.layers)
+        weights = 2 * _weight_bytes(network, segment.layers) + _weight_bytes(
+            network, [layer for layer in segment.layers if layer.name in again]
+        )
         for strip, count in strip_kinds(segment, height, rows):
-            compiled += 3 * weights
+            compiled += weights
             parts += count
             multiplications += count * _strip_work(network, strip, sizes, again)
-            largest = max(largest, _part_bytes(strip, sizes))
+            largest = max(largest, _part_bytes(strip, sizes, again))
         height = sizes[segment.output.name][0]
     stored = 0
     for segment in segments[:-1]:
@@ -176,9 +179,13 @@ def _computed_again(network: Network, keeping: Keeping) -> frozenset[str]:
     return frozenset(found)
 
 
-def _part_bytes(strip: Strip, sizes: Mapping[str, Size]) -> int:
-    return sum(
-        FLOAT * item.layer.out_channels * len(item.rows) * sizes[item.layer.name][1]
-        for item in strip.layers
-        if item.layer.kind != "relu"
-    )
+def _part_bytes(strip: Strip, sizes: Mapping[str, Size], again: frozenset[str]) -> int:
+    """Return the bytes of a part's feature maps; half of what is not computed again."""
+    total = 0
+    for item in strip.layers:
+        if item.layer.kind == "relu":
+            continue
+        each = FLOAT * item.layer.out_channels * len(item.rows) * sizes[item.layer.name][1]
+        spared = item.layer.kind == "convolution" and item.layer.name not in again
+        total += each // 2 if spared else each
+    return total
