@@ -6,8 +6,9 @@ interleaved, so that a noisy minute hits all of them.
     python benchmarks/any_size.py --backend onnxruntime --precision f32 \
         1024x1024:whole 4096x4096:strips --save
 
-A case is ``WIDTHxHEIGHT:whole`` or ``WIDTHxHEIGHT:strips[:ROWS[:KEEPING]]``, where ROWS is the most
-rows of a segment's input in a strip and KEEPING ``none``, ``signs`` or ``features``.
+A case is ``WIDTHxHEIGHT:whole`` or ``WIDTHxHEIGHT:strips[:ROWS[:KEEPING]]``, where ROWS is the
+most rows of a segment's input in a strip and KEEPING ``none``, ``deep1``, ``deep2``, ``deep3``,
+``signs`` or ``both``.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from impasto.engine.machine import peak_rss_bytes
 from impasto.engine.network import Network, network_for
 from impasto.engine.objective import Objective, weights_for
 from impasto.engine.options import Options, preset_options
+from impasto.engine.plan import keepings
 from impasto.engine.streaming import Keeping, StreamedNetwork, StreamedObjective, Streaming
 from impasto.engine.verify import probe_image
 from impasto.export.encoder import Encoder, feature_size
@@ -104,14 +106,11 @@ def _targets(network: Network, size: tuple[int, int]) -> dict[str, Any]:
 
 
 def _keeping(network: Network, name: str) -> Keeping:
-    relus = {layer.name for layer in network.encoder.layers if layer.kind == "relu"}
-    of_losses = {*network.content_layers, *network.style_layers}
-    return {
-        "none": Keeping(),
-        "signs": Keeping(signs=frozenset(relus - of_losses)),
-        "content": Keeping(frozenset(network.content_layers), frozenset(relus - of_losses)),
-        "features": Keeping(features=frozenset(relus)),
-    }[name]
+    """Return one of those that the plan chooses from: ``none``, ``deep1``… ``signs``, ``both``."""
+    known = list(keepings(network, "f32"))
+    deep = sum(1 for each in known if each.features and not each.signs)
+    names = ["none", *(f"deep{n + 1}" for n in range(deep)), "signs", "both"]
+    return dict(zip(names, known, strict=False))[name]
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 """Coarse to fine: the sizes a picture is painted at, one after the other.
 
 What is large in the style is decided where it is small in pixels: at 4096 pixels the receptive
-field of relu5_1 covers a twentieth of the picture, at 512 a third. So a large picture is begun
-small, and each scale begins from the enlarged result of the one before. It also needs fewer
+field of relu5_1 covers a thirteenth of the picture, at 512 more than half. So a large picture is
+begun small, and each scale begins from the enlarged result of the one before. It also needs fewer
 iterations there: what is left to do is detail.
 """
 
