@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
-from tempfile import gettempdir
 
 from impasto.engine.autosave import Autosave
 from impasto.engine.checkpoint import Snapshot
@@ -28,6 +26,7 @@ from impasto.engine.result import Callback, FloatArray, Iterate, Status, Stylize
 from impasto.engine.resumption import Progress, snapshot_of
 from impasto.engine.streaming import StreamedObjective
 from impasto.errors import OptimizationError
+from impasto.models.weights.cache import cache_directory
 
 __all__ = ["Painting", "Stopwatch"]
 
@@ -337,7 +336,11 @@ class _Search:
 
 
 def _optimizer(execution: Execution, options: Options) -> Optimizer:
-    directory = Path(gettempdir()) if execution.on_disk else None
+    directory = None
+    if execution.on_disk:
+        # Not the system's temporary directory, which is often memory.
+        directory = cache_directory().parent
+        directory.mkdir(parents=True, exist_ok=True)
     return make_optimizer(replace(options, history=execution.history), directory)
 
 

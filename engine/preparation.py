@@ -48,6 +48,8 @@ class Prepared:
     network : Network
     preprocessing : Preprocessing
     plan : Plan
+    request : Request
+        What the plan was made from.
     """
 
     options: Options
@@ -57,6 +59,18 @@ class Prepared:
     network: Network
     preprocessing: Preprocessing
     plan: Plan
+    request: Request
+
+    def replanned(self, backend: Backend) -> Prepared:
+        """Return the run as planned for another backend.
+
+        Raises
+        ------
+        OptionError
+            If the memory does not suffice with that one.
+        """
+        request = replace(self.request, backend=backend)
+        return replace(self, request=request, plan=plan_run(request))
 
 
 def prepare(content: Picture, styles: Sequence[Picture], options: Options) -> Prepared:
@@ -78,6 +92,7 @@ def prepare(content: Picture, styles: Sequence[Picture], options: Options) -> Pr
         planned.network,
         planned.preprocessing,
         planned.plan,
+        planned.request,
     )
 
 

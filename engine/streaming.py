@@ -412,13 +412,9 @@ class _Scatter:
         """Add `part`, of shape (C, rows read, W); it is changed."""
         waiting = self._waiting.shape[1]
         part[:, :waiting] += self._waiting
-        last = strip not in self._next_read
-        stop = strip.read.stop if last else self._next_read[strip]
+        stop = self._next_read.get(strip, strip.read.stop)
         self._out[:, strip.read.start : stop] = part[:, : stop - strip.read.start]
         self._waiting = part[:, stop - strip.read.start :].copy()
-        if last:
-            # Rows that no window reads have no gradient.
-            self._out[:, stop:] = 0
 
 
 def _sizes_by_layer(network: Network, size: tuple[int, int]) -> dict[str, tuple[int, int]]:

@@ -11,6 +11,7 @@ from concurrent.futures import Executor
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from impasto.engine.autosave import Autosave
 from impasto.engine.backends import open_backend
@@ -171,8 +172,8 @@ def paint_prepared(
     header = header_of(prepared, {}, note or {})
     autosave(lambda: snapshot_of(header, Progress()), now=True)
     with clock("compile"):
-        chosen = _verified(prepared)
-    header = {**header, "candidate": _named(chosen)}
+        prepared, chosen = _verified(prepared)
+    header |= _settled(prepared, chosen)
     painting = Painting(prepared, chosen, header, callback, autosave, clock, executor)
     return painting.run(Progress())
 
@@ -193,9 +194,9 @@ def resume_from(
         prepared = _prepared_again(recorded, content, styles)
         progress = progress_of(snapshot, [item.size for item in prepared.plan.scales])
     with clock("compile"):
-        chosen = _chosen_again(recorded, prepared)
-    header = {**{k: v for k, v in snapshot.header.items() if k != "progress"}}
-    header["candidate"] = _named(chosen)
+        prepared, chosen = _chosen_again(recorded, prepared)
+    header = {key: value for key, value in snapshot.header.items() if key != "progress"}
+    header |= _settled(prepared, chosen)
     painting = Painting(prepared, chosen, header, callback, Autosave(store), clock, executor)
     return painting.run(progress, resumed=True)
 
@@ -206,17 +207,26 @@ def _finish(store: CheckpointStore | None, result: StylizeResult) -> None:
         store.finish()
 
 
-def _verified(prepared: Prepared) -> Candidate:
-    """Return what computes the gradient right, whole and in strips, as the plan asks for."""
-    options, network = prepared.options, prepared.network
-    last = prepared.plan.scales[-1]
-    return verified(
-        options,
-        network,
-        last.size,
-        cache_directory().parent / "verdicts",
-        tuple(dict.fromkeys(item.execution.keeping for item in prepared.plan.scales)),
-    )
+def _verified(prepared: Prepared) -> tuple[Prepared, Candidate]:
+    """Return what computes the gradient right in the forms the plan asks for, and the plan for it.
+
+    Another backend than the one that was planned for takes other memory, so it is planned anew.
+    """
+    while True:
+        options, request = prepared.options, prepared.request
+        planned = request.backend
+        asked = replace(options, backend=planned.name, precision=planned.precision)  # type: ignore[arg-type]
+        chosen = verified(
+            asked,
+            prepared.network,
+            prepared.plan.scales[-1].size,
+            cache_directory().parent / "verdicts",
+            tuple(dict.fromkeys(item.execution.keeping for item in prepared.plan.scales)),
+        )
+        same = (planned.name, planned.precision)
+        if (chosen.backend.name, chosen.backend.precision) == same:
+            return prepared, chosen
+        prepared = prepared.replanned(chosen.backend)
 
 
 def _prepared_again(
@@ -246,7 +256,7 @@ def _prepared_again(
     return replace(prepared, plan=Plan(scales, prepared.plan.budget))
 
 
-def _chosen_again(recorded: Recorded, prepared: Prepared) -> Candidate:
+def _chosen_again(recorded: Recorded, prepared: Prepared) -> tuple[Prepared, Candidate]:
     told = recorded.candidate
     if not told:  # it was stopped before they were chosen
         return _verified(prepared)
@@ -260,12 +270,15 @@ def _chosen_again(recorded: Recorded, prepared: Prepared) -> Candidate:
         options.device,
         options.cudnn_autotune,
     )
-    return Candidate(backend, told["lowering"])
+    return prepared, Candidate(backend, told["lowering"])
 
 
-def _named(chosen: Candidate) -> dict[str, str]:
-    return {
+def _settled(prepared: Prepared, chosen: Candidate) -> dict[str, Any]:
+    """Return the parts of a header that are known once the backend is verified."""
+    candidate = {
         "backend": chosen.backend.name,
         "precision": chosen.backend.precision,
         "lowering": chosen.lowering,
     }
+    executions = [item.execution.to_dict() for item in prepared.plan.scales]
+    return {"candidate": candidate, "executions": executions}

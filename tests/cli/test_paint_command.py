@@ -76,7 +76,11 @@ def test_json_is_one_object_and_nothing_else(
     assert {
         *("output", "model", "backend", "precision", "size", "status", "iterations"),
         *("evaluations", "loss", "losses", "seconds", "peak_rss_bytes", "options"),
+        *("execution", "scales"),
     } == set(report)
+    assert report["execution"]["mode"] == "whole"
+    assert (report["execution"]["parts"], report["execution"]["part_size"]) == (1, None)
+    assert report["scales"] == [[48, 36]]
     assert report["output"] == str(out)
     assert report["model"] == "vgg19"
     assert report["backend"] in ("onnxruntime", "openvino", "cuda")

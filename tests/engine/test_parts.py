@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 
@@ -191,3 +192,18 @@ def test_every_thread_has_its_own_parts(backend: Backend) -> None:
         assert first != second
         assert id(parts.get("key", doubling)) not in (first, second)
         assert set(get(executor)) == {first, second}
+
+
+def test_one_part_at_a_time_has_working_memory(backend: Backend) -> None:
+    parts = Parts(backend)
+    first = parts.get("first", doubling)
+    first.inputs["x"][...] = 1
+    seen = weakref.ref(first.inputs["x"])
+    np.testing.assert_array_equal(first.run()["y"], np.full((2, 3), 2, np.float32))
+    assert parts.get("first", doubling) is first
+    assert seen() is not None
+    parts.get("second", doubling)
+    assert seen() is None
+    assert parts.get("first", doubling) is first
+    first.inputs["x"][...] = 2
+    np.testing.assert_array_equal(first.run()["y"], np.full((2, 3), 4, np.float32))

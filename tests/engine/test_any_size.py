@@ -1,0 +1,72 @@
+"""Runs in strips and at several scales, end to end."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from pictures import EXAMPLES
+
+from impasto import Iterate, Options, Status, stylize
+from impasto.errors import OptionError
+
+PHOTO, PAINTING = EXAMPLES / "chelsea.jpg", EXAMPLES / "village_street.jpg"
+QUICK = Options(size=64, iterations=5, backend="onnxruntime", seed=1, optimizer="adam")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path_factory.getbasetemp() / "impasto-cache"))
+
+
+def test_strips_paint_the_same_picture_as_one_piece() -> None:
+    whole = stylize(PHOTO, [PAINTING], replace(QUICK, tile="whole"))
+    cut = stylize(PHOTO, [PAINTING], replace(QUICK, tile="16"))
+    assert whole.execution["mode"] == "whole"
+    assert cut.execution["mode"] == "tiled"
+    assert cut.execution["parts"] > 5
+    assert cut.execution["part_size"] == 16
+    difference = np.abs(whole.image.astype(int) - cut.image)
+    assert difference.max() <= 2
+    assert cut.loss == pytest.approx(whole.loss, rel=1e-3)
+
+
+def test_scales_lead_to_the_full_size() -> None:
+    seen: list[Iterate] = []
+    result = stylize(PHOTO, [PAINTING], replace(QUICK, scales="32,48"), callback=seen.append)
+    assert result.sizes == ((32, 21), (48, 32), (64, 43))
+    assert [step.scale for step in seen] == [1] * 5 + [2] * 5 + [3] * 5
+    assert [step.iteration for step in seen] == list(range(1, 16))
+    assert {step.iterations for step in seen} == {15}
+    assert [step.image.shape[1] for step in seen[::5]] == [32, 48, 64]
+    assert result.image.shape == (43, 64, 3)
+    assert result.iterations == result.evaluations == 15
+    assert json.loads(json.dumps(result.summary()))["scales"] == [[32, 21], [48, 32], [64, 43]]
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs-numpy", "adam", "lbfgs"])
+def test_a_finer_scale_begins_better_than_from_the_photo(optimizer: str) -> None:
+    options = replace(QUICK, optimizer=optimizer, iterations=20)
+    coarse: list[Iterate] = []
+    stylize(PHOTO, [PAINTING], replace(options, scales="32"), callback=coarse.append)
+    single: list[Iterate] = []
+    stylize(PHOTO, [PAINTING], replace(options, iterations=1), callback=single.append)
+    first = next(step for step in coarse if step.scale == 2)
+    assert first.loss < 0.7 * single[0].loss
+
+
+def test_a_run_cancelled_at_a_coarse_scale_gives_a_picture_of_the_full_size() -> None:
+    result = stylize(
+        PHOTO, [PAINTING], replace(QUICK, scales="32"), callback=lambda step: step.iteration < 3
+    )
+    assert result.status is Status.CANCELLED
+    assert result.image.shape == (43, 64, 3)
+    assert result.sizes == ((32, 21),)
+    assert result.iterations == 3
+
+
+def test_a_budget_that_is_too_small_is_refused_before_anything_is_computed() -> None:
+    with pytest.raises(OptionError, match="needs about"):
+        stylize(PHOTO, [PAINTING], replace(QUICK, memory="1M"))

@@ -1,0 +1,133 @@
+"""The plan: within its budget, the fastest that fits, and honest when nothing does."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from impasto.engine.backends import open_backend
+from impasto.engine.network import network_for
+from impasto.engine.options import Options, preset_options
+from impasto.engine.plan import Plan, Request, budget_of, keepings, largest_size, plan_run
+from impasto.errors import OptionError
+from impasto.export.encoder import Encoder
+from impasto.models import load_model
+from impasto.models.registry import model_spec
+from impasto.models.weights.random_weights import random_weights
+
+GB = 2**30
+
+
+def request(options: Options, budget: float | None, base: int = 200 << 20) -> Request:
+    backend = open_backend("onnxruntime", "f32", 1)
+    network = network_for(load_model("vgg19"), options)
+    size = (3000, 4000)
+    return Request(
+        options, network, backend, size, [size], base, None if budget is None else int(budget)
+    )
+
+
+def last_of(plan: Plan) -> tuple[str, float]:
+    return plan.scales[-1].execution.mode, plan.scales[-1].work
+
+
+def test_small_pictures_are_computed_in_one_piece() -> None:
+    plan = plan_run(request(Options(), 8 * GB))
+    (scale,) = plan.scales
+    assert scale.size == (384, 512)
+    assert scale.execution.mode == "whole"
+    assert scale.execution.part_size is None
+    assert scale.execution.history == 20
+
+
+@pytest.mark.parametrize("gigabytes", [1.5, 2, 3, 4, 6, 8, 12, 24])
+def test_every_scale_fits_the_budget(gigabytes: float) -> None:
+    plan = plan_run(request(Options(size=1536), gigabytes * GB))
+    assert plan.peak <= gigabytes * GB
+    assert [scale.size[1] for scale in plan.scales] == [384, 768, 1536]
+
+
+def test_more_memory_is_never_slower() -> None:
+    options = Options(size=2048, optimizer="adam")
+    work = [last_of(plan_run(request(options, n * GB)))[1] for n in (2, 3, 4, 6, 8, 16, 32)]
+    assert work == sorted(work, reverse=True)
+    assert work[0] > work[-1]
+
+
+def test_large_pictures_are_cut_and_without_a_limit_they_are_not() -> None:
+    options = Options(size=4096, scales="1", optimizer="adam")
+    cut = plan_run(request(options, 6 * GB)).scales[-1].execution
+    assert cut.mode == "tiled"
+    assert cut.parts > 10
+    assert plan_run(request(options, None)).scales[-1].execution.mode == "whole"
+
+
+def test_a_tile_that_was_asked_for_is_taken() -> None:
+    tiled = plan_run(request(Options(tile="48"), 8 * GB)).scales[-1].execution
+    assert (tiled.mode, tiled.part_size) == ("tiled", 48)
+    whole = plan_run(request(Options(size=2048, scales="1", tile="whole"), 64 * GB))
+    assert whole.scales[-1].execution.mode == "whole"
+    with pytest.raises(OptionError, match="with --tile whole needs about"):
+        plan_run(request(Options(size=2048, scales="1", tile="whole"), 4 * GB))
+
+
+def test_what_does_not_fit_is_refused_with_the_largest_size_that_does() -> None:
+    asked = request(Options(size=8192, memory="2G"), 2 * GB)
+    with pytest.raises(OptionError) as caught:
+        plan_run(asked)
+    told = re.search(r"largest --size that fits is (\d+)", str(caught.value))
+    assert told
+    assert "--memory 2G" in str(caught.value)
+    largest = int(told[1])
+    assert largest == largest_size(asked)
+    assert plan_run(replace(asked, options=replace(asked.options, size=largest))).peak <= 2 * GB
+    with pytest.raises(OptionError):
+        plan_run(replace(asked, options=replace(asked.options, size=largest + 64)))
+
+
+def test_nothing_fits_into_almost_nothing() -> None:
+    with pytest.raises(OptionError, match="No size fits"):
+        plan_run(request(Options(), 0.1 * GB))
+
+
+def test_little_memory_shortens_the_history_or_puts_it_on_disk() -> None:
+    options = Options(size=4096, scales="1", history=100, iterations=100)
+    seen = set()
+    for gigabytes in (5, 6, 8, 12, 16, 48):
+        execution = plan_run(request(options, gigabytes * GB)).scales[-1].execution
+        seen.add((execution.history, execution.on_disk))
+        assert execution.reduced == (execution.history < 100)
+    assert (100, False) in seen
+    assert any(history < 100 or on_disk for history, on_disk in seen)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_only_the_float32_l_bfgs_changes_its_history(optimizer: str) -> None:
+    options = Options(size=1024, optimizer=optimizer)  # type: ignore[arg-type]
+    for scale in plan_run(request(options, 6 * GB)).scales:
+        assert scale.execution.history == options.history
+        assert not scale.execution.on_disk
+
+
+def test_signs_are_kept_only_where_they_tell_a_maximum() -> None:
+    names = {"floor": True, "ceil": False}
+    for rounding, expected in names.items():
+        options = Options(pool_rounding=rounding)  # type: ignore[arg-type]
+        network = network_for(load_model("vgg19"), options)
+        assert any(kept.signs for kept in keepings(network, "f32")) is expected
+        assert not any(kept.signs or kept.features for kept in keepings(network, "bf16"))
+    spec, options = model_spec("nin"), preset_options("nin", {})
+    chain = spec.architecture.truncated(options.content_layers)
+    encoder = Encoder(
+        "nin", chain.layers, random_weights(spec.architecture, seed=1), spec.preprocessing
+    )
+    nin = replace(network_for(load_model("vgg19"), Options()), encoder=encoder)
+    assert not any(kept.signs for kept in keepings(nin, "f32"))
+
+
+def test_the_budget_is_what_was_asked_for_or_what_is_free() -> None:
+    assert budget_of(Options(memory="1.5G")) == 3 * 2**29
+    free = budget_of(Options())
+    assert free is None or free > 2**28
