@@ -26,7 +26,8 @@ def bytes_from(text: str, what: str) -> int:
     OptionError
         If it is no such text.
     """
-    found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?) ?([KMGT]?)(?:I?B)?", text.strip().upper())
+    pattern = r"([0-9]{1,15}(?:\.[0-9]{1,15})?) ?([KMGT]?)(?:I?B)?"
+    found = re.fullmatch(pattern, text.strip().upper())
     if not found or not float(found[1]):
         raise OptionError(f"{what} is {text!r}; it takes an amount such as 8G, 1.5G or 900M.")
     return round(float(found[1]) * _UNITS[found[2]])

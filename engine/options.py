@@ -7,6 +7,7 @@ repeats a default. A preset is a set of changed defaults (:data:`PRESETS`).
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -262,7 +263,7 @@ class Options:
         if self.memory:
             bytes_from(self.memory, "--memory")
         if self.tile not in ("auto", "whole") and not (
-            self.tile.isdigit() and 1 <= int(self.tile) <= MAX_SIZE
+            re.fullmatch("[0-9]{1,8}", self.tile) and 1 <= int(self.tile) <= MAX_SIZE
         ):
             raise OptionError(
                 f"--tile is {self.tile!r}; it takes auto, whole, or rows of pixels from 1 to "

@@ -17,7 +17,7 @@ from impasto.engine.amounts import bytes_from, memory_text
 from impasto.engine.backends.base import Backend, Precision
 from impasto.engine.execution import Execution
 from impasto.engine.footprint import Footprint, footprint
-from impasto.engine.inputs import scaled_sizes
+from impasto.engine.inputs import check_sizes, scaled_sizes
 from impasto.engine.machine import available_memory, rss_bytes
 from impasto.engine.network import Network
 from impasto.engine.optimizers import make_optimizer
@@ -197,14 +197,29 @@ def plan_run(request: Request) -> Plan:
 def largest_size(request: Request) -> int:
     """Return the largest --size, in steps of 32, that fits into the budget; 0 if none does."""
     options = request.options
+
+    def at(steps: int) -> Request:
+        # The last scale is the one that decides.
+        return replace(request, options=replace(options, size=32 * steps, scales="1"))
+
     low, high = 0, int(MAX_SIZE / max(1.0, options.style_scale)) // 32
     while low < high:
         middle = (low + high + 1) // 2
-        # The last scale is the one that decides.
-        asked = replace(options, size=32 * middle, scales="1")
-        fits = _plan(replace(request, options=asked)) is not None
+        # What the network refuses for being too small is below every size that fits.
+        fits = not _large_enough(at(middle)) or _plan(at(middle)) is not None
         low, high = (middle, high) if fits else (low, middle - 1)
-    return 32 * low
+    return 32 * low if low and _large_enough(at(low)) else 0
+
+
+def _large_enough(request: Request) -> bool:
+    """Return whether no picture is too small for the network at the request's size."""
+    options = request.options
+    content, styles = scaled_sizes(request.content, request.styles, options, options.size)
+    try:
+        check_sizes(request.network, content, styles)
+    except OptionError:
+        return False
+    return True
 
 
 def _plan(request: Request, leanest: bool = False) -> Plan | None:

@@ -8,6 +8,7 @@ iterations there: what is left to do is detail.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from impasto.errors import OptionError
@@ -66,7 +67,7 @@ def scale_sizes(text: str, size: int) -> tuple[int, ...]:
         while sizes[0] > SINGLE:
             sizes.insert(0, -(-sizes[0] // STEP))
         return tuple(sizes)
-    if not all(word.isdigit() and len(word) < 9 for word in words):
+    if not all(re.fullmatch("[0-9]{1,8}", word) for word in words):
         raise OptionError(
             f"--scales is {text!r}; it takes auto, a number of scales such as 3, or sizes such as "
             "256,512,1024."

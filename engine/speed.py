@@ -92,7 +92,7 @@ def _recall(cache: Path | None, key: str) -> float | None:
         return None
     try:
         rate = json.loads((cache / f"{key}.json").read_text())["multiplications_per_second"]
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None  # absent or damaged: measure again
     return float(rate) if isinstance(rate, float) and 1e6 < rate < 1e18 else None
 
