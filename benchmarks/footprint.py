@@ -2,7 +2,7 @@
 
     python benchmarks/footprint.py --save
 
-Every case is a real `impasto paint` of a few iterations in a process of its own; the prediction is
+Every case is a real `impasto paint` of three iterations in a process of its own; the prediction is
 what the same process said before it began.
 """
 
@@ -37,7 +37,7 @@ CASES: tuple[tuple[str, ...], ...] = (
 
 def measure(backend: str, precision: str, case: tuple[str, ...]) -> dict[str, Any]:
     """Paint one case; return its prediction and its peak."""
-    arguments = ["--backend", backend, "--precision", precision, *case, "--iterations", "6"]
+    arguments = ["--backend", backend, "--precision", precision, *case, "--iterations", "3"]
     pictures = [str(EXAMPLES / name) for name in ("pagoda.jpg", "village_street.jpg")]
     command = [sys.executable, "-m", "impasto"]
     planned = _json([*command, "plan", *pictures, *arguments, "--json"])
