@@ -16,6 +16,7 @@ Only integers here; `impasto.export.strip_graphs` makes the graphs.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -173,14 +174,20 @@ def strips_of(segment: Segment, height: int, rows: int) -> tuple[Strip, ...]:
 def strip_kinds(segment: Segment, height: int, rows: int) -> list[tuple[Strip, int]]:
     """Return one strip of each kind that :func:`strips_of` returns, and how many there are.
 
-    Those inside are all of one kind; so this takes the same time for any height.
+    Those inside are all of one kind; so this takes the same time for any height. Only where the
+    halo reaches from one end to the other they are not, and then they are few.
     """
     heights = _heights(segment, height)
     owned = _owned(segment, heights, rows)
-    if len(owned) < 4:
-        return [(_strip(segment, heights, each), 1) for each in owned]
-    first, inside, last = (_strip(segment, heights, owned[at]) for at in (0, 1, -1))
-    return [(first, 1), (inside, len(owned) - 2), (last, 1)]
+    if len(owned) > 3:
+        first, inside, before_last, last = (
+            _strip(segment, heights, owned[at]) for at in (0, 1, -2, -1)
+        )
+        if inside.shape == before_last.shape:
+            return [(first, 1), (inside, len(owned) - 2), (last, 1)]
+    strips = [_strip(segment, heights, each) for each in owned]
+    counts = Counter(strip.shape for strip in strips)
+    return [(strip, counts[shape]) for shape, strip in {s.shape: s for s in strips}.items()]
 
 
 def _heights(segment: Segment, height: int) -> list[int]:
