@@ -66,8 +66,8 @@ def test_what_does_not_fit_is_an_error_with_the_largest_size(
     result = impasto(*asked, "--size", "4096", "--memory", "1.5G", "--backend", "onnxruntime")
     assert result.code == 2
     assert result.out == ""
-    assert "The largest --size that fits is" in result.last_line
-    assert "--memory 1.5G" in result.last_line
+    assert "The largest --size that fits is" in result.err
+    assert "--memory 1.5G" in result.err
 
 
 def test_no_pixel_is_read(impasto: Impasto, asked: tuple[str, ...], tmp_path: Path) -> None:
