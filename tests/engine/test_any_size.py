@@ -48,7 +48,7 @@ def test_scales_lead_to_the_full_size() -> None:
 
 @pytest.mark.parametrize("optimizer", ["lbfgs-numpy", "adam"])
 def test_a_finer_scale_begins_better_than_from_the_photo(optimizer: str) -> None:
-    options = replace(QUICK, optimizer=optimizer, iterations=20)
+    options = replace(QUICK, optimizer=optimizer, iterations=20)  # type: ignore[arg-type]
     coarse: list[Iterate] = []
     stylize(PHOTO, [PAINTING], replace(options, scales="32"), callback=coarse.append)
     single: list[Iterate] = []
