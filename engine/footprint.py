@@ -115,8 +115,8 @@ def footprint(
     weights = weight_bytes(network)
     pixels = size[0] * size[1]
     contents = _target_bytes(network, size)
-    # The image, the best one so far, and the gradient.
-    images = 3 * 3 * FLOAT * pixels
+    # What the scale begins from, the image, the best one so far, and the gradient.
+    images = 4 * 3 * FLOAT * pixels
     if not works:
         compiling = runtime.compiling * weights
         running = runtime.weights * weights + runtime.tensors * tensor_bytes(network, size)
@@ -138,7 +138,7 @@ def footprint(
         )
     return Footprint(
         base=base + VERIFYING,
-        targets=round(targets + contents + images / 3),
+        targets=round(targets + contents + images / 4),
         gradient=round(gradient + contents + images),
         optimizer=optimizer_bytes,
     )

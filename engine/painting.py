@@ -289,8 +289,11 @@ class _Search:
         return outcome.status
 
     def forget(self) -> None:
-        """Drop the objective and its memory before the next scale."""
-        self._objective = None  # type: ignore[assignment]
+        """Drop the objective and the images before the next scale takes their memory.
+
+        They refer to each other, so that they would stay until Python looks for such circles.
+        """
+        del self.best, self._objective
 
     def _keep_losses(self) -> None:
         self.best_losses = self._objective.losses

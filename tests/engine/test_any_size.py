@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from pictures import EXAMPLES
 
 from impasto import Iterate, Options, Status, stylize
+from impasto.engine.execution import open_objective
 from impasto.errors import OptionError
 
 PHOTO, PAINTING = EXAMPLES / "chelsea.jpg", EXAMPLES / "village_street.jpg"
@@ -70,3 +74,25 @@ def test_a_run_cancelled_at_a_coarse_scale_gives_a_picture_of_the_full_size() ->
 def test_a_budget_that_is_too_small_is_refused_before_anything_is_computed() -> None:
     with pytest.raises(OptionError, match="needs about"):
         stylize(PHOTO, [PAINTING], replace(QUICK, memory="1M"))
+
+
+def test_a_scale_is_forgotten_before_the_next_one_takes_its_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without the garbage collector: its next turn may be too late."""
+    made: list[weakref.ref[object]] = []
+    alive: list[int] = []
+
+    def watched(*arguments: Any, **named: Any) -> object:
+        alive.append(sum(each() is not None for each in made))
+        objective = open_objective(*arguments, **named)
+        made.append(weakref.ref(objective))
+        return objective
+
+    monkeypatch.setattr("impasto.engine.painting.open_objective", watched)
+    gc.disable()
+    try:
+        stylize(PHOTO, [PAINTING], replace(QUICK, scales="32,48", iterations=2))
+    finally:
+        gc.enable()
+    assert alive == [0, 0, 0]
