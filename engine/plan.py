@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -331,8 +331,11 @@ def keepings(network: Network, precision: Precision) -> Iterator[Keeping]:
             if layer.kind == "relu" and (following is None or following.kind == "convolution")
         }
         yield Keeping(features=deep)
-    relus = frozenset(layer.name for layer in network.encoder.layers if layer.kind == "relu")
+    layers = network.encoder.layers
+    relus = frozenset(layer.name for layer in layers if layer.kind == "relu")
     of_losses = {*network.content_layers, *network.style_layers}
+    # A loss has its layer computed again, from the values of the layer before and not its bits.
+    of_losses |= {relu.name for relu, pool in pairwise(layers) if pool.name in of_losses}
     contents = relus.intersection(network.content_layers)
     overlapping = any(
         layer.kind == "max_pool" and ((layer.kernel, layer.stride) != (2, 2) or layer.ceil)

@@ -21,6 +21,7 @@ content        w / N · Σ (F − P)²                      c = 2 w / N
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -153,7 +154,8 @@ def build_strip_backward(
     signs : collection of str
         ReLUs of which the 0s and 1s of the forward graph's ``signs.<layer>`` were stored. They
         serve its mask and the pooling's, which ask no more than which entries are positive and
-        maximal. A loss or a convolution that needs the values still has them computed.
+        maximal. A loss or a convolution that needs the values still has them computed; a loss that
+        reads the pooling makes them useless.
     cotangent : bool
         Whether something follows the segment.
     total_variation : bool
@@ -165,6 +167,13 @@ def build_strip_backward(
     chosen = lowering(lowered_for)
     graph = GraphBuilder(dtype=dtype)
     image, values = _append_layers(graph, encoder, segment, strip, width)
+    # A pooling of 0s and 1s has the maxima in the same places, but not the values a loss reads.
+    pooled = {
+        relu.name
+        for relu, pool in pairwise(segment.layers)
+        if pool.kind == "max_pool" and pool.name in {*styles, *contents}
+    }
+    signs = [name for name in signs if name not in pooled]
     read = {name: values[name] for name in (*styles, *contents)}
     for name in (*kept, *signs):
         stored = graph.input(f"kept.{name}", graph.static_shape(values[name]) or ())

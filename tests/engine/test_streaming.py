@@ -31,9 +31,11 @@ from style_cases import evaluate_oracle
 from impasto.engine.backends import open_backend
 from impasto.engine.network import Network
 from impasto.engine.objective import Objective, targets_of
-from impasto.engine.streaming import Keeping, StreamedNetwork, StreamedObjective
+from impasto.engine.plan import keepings
+from impasto.engine.streaming import Keeping, StreamedNetwork, StreamedObjective, Streaming
 from impasto.export.encoder import feature_size
 from impasto.export.gradient import build_feature_graph, build_gradient_graph
+from impasto.export.strips import segments_of
 from impasto.models.layer import Pooling, PoolRounding
 
 ODD, SMALL = (131, 97), (67, 45)
@@ -165,6 +167,34 @@ def test_losses_of_one_kind(content: tuple[str, ...], style: tuple[str, ...]) ->
     terms = evaluate_oracle(network.encoder, content, style, whole.image, used, weights)
     task = Task(network, whole.image, used, weights, *terms)
     assert_task_exact(streamed_in_double(task, 16), task)
+
+
+@pytest.mark.parametrize("pooling", ["max", "avg"])
+@pytest.mark.parametrize(
+    ("content", "style"),
+    [
+        ((), ("pool2",)),
+        (("pool1",), ("relu1_1", "relu3_1")),
+        (("relu2_1", "conv3_1"), ("pool2", "conv3_2")),
+    ],
+)
+def test_losses_of_any_layer(
+    content: tuple[str, ...], style: tuple[str, ...], pooling: Pooling
+) -> None:
+    """The signs of a ReLU tell a pooling's maxima, but not the values that a loss reads of it."""
+    whole = network_of("vgg19", pooling)
+    names = [layer.name for layer in whole.encoder.layers]
+    last = max((*content, *style), key=names.index)
+    network = Network(cut_after(whole, last), content, style)
+    task = task_for(network, photo(*SMALL))
+    segments = segments_of(network.encoder.layers)
+    weights: Any = {name: np.array(value) for name, value in task.weights.items()}
+    for keeping in (*keepings(network, "f32"), Keeping(signs=task.relus())):
+        streaming = Streaming((16,) * len(segments), keeping)
+        streamed = StreamedNetwork(
+            network, DoubleBackend(), "portable", task.size, streaming, dtype=np.float64
+        )
+        assert_task_exact(StreamedObjective(streamed, task.targets, weights), task)
 
 
 def cut_after(network: Network, name: str) -> Any:
