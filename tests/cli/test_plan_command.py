@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from encoded_pictures import png
 from PIL import Image
 
 Impasto = Callable[..., Any]
@@ -79,3 +80,28 @@ def test_no_pixel_is_read(impasto: Impasto, asked: tuple[str, ...], tmp_path: Pa
     result = impasto("plan", head, asked[2], "--size", "300", "--backend", "onnxruntime")
     assert result.code == 0
     assert "300x200" in result.out
+
+
+def test_huge_pictures_are_planned_in_a_moment(
+    impasto: Impasto, asked: tuple[str, ...], tmp_path: Path
+) -> None:
+    huge = tmp_path / "huge.png"
+    huge.write_bytes(png(20000, 20000, depth=1, colour_type=0, rows=b""))
+    flags = ("--size", "256", "--backend", "onnxruntime", "--json")
+    refused = impasto("plan", huge, asked[2], *flags)
+    assert refused.code != 0
+    assert "20000x20000" in refused.err
+    planned = impasto("plan", huge, asked[2], *flags, "--max-pixels", "400000000")
+    assert planned.code == 0
+    (scale,) = json.loads(planned.out)["scales"]
+    assert scale["size"] == [256, 256]
+
+
+def test_the_largest_size_that_is_told_can_be_planned(
+    impasto: Impasto, asked: tuple[str, ...]
+) -> None:
+    flags = ("--memory", "2G", "--backend", "onnxruntime", "--json")
+    largest = json.loads(impasto(*asked, *flags).out)["largest_size"]
+    report = json.loads(impasto(*asked, *flags, "--scales", "1", "--size", str(largest)).out)
+    assert max(report["scales"][-1]["size"]) == largest
+    assert report["peak_bytes"] <= report["budget_bytes"] == 2 * 2**30

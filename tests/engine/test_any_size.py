@@ -96,3 +96,15 @@ def test_a_scale_is_forgotten_before_the_next_one_takes_its_memory(
     finally:
         gc.enable()
     assert alive == [0, 0, 0]
+
+
+def test_adam_goes_on_improving_at_every_scale() -> None:
+    """Its moments are carried up with the picture: finite, and of use from the first step."""
+    seen: list[Iterate] = []
+    options = replace(QUICK, scales="32,48", iterations=12)
+    result = stylize(PHOTO, [PAINTING], options, callback=seen.append)
+    for scale in (1, 2, 3):
+        losses = [step.loss for step in seen if step.scale == scale]
+        assert np.isfinite(losses).all()
+        assert losses[-1] < losses[0]
+    assert result.loss == min(step.loss for step in seen if step.scale == 3)

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from streamed_networks import network_of, streamed_in_double, task_of
 
 from impasto.engine.backends import open_backend
 from impasto.engine.network import network_for
 from impasto.engine.options import Options, preset_options
 from impasto.engine.plan import Plan, Request, budget_of, keepings, largest_size, plan_run
+from impasto.engine.streaming import Keeping
 from impasto.errors import OptionError
 from impasto.export.encoder import Encoder
 from impasto.models import load_model
+from impasto.models.layer import Pooling, PoolRounding
 from impasto.models.registry import model_spec
 from impasto.models.weights.random_weights import random_weights
 
@@ -131,3 +138,73 @@ def test_the_budget_is_what_was_asked_for_or_what_is_free() -> None:
     assert budget_of(Options(memory="1.5G")) == 3 * 2**29
     free = budget_of(Options())
     assert free is None or free > 2**28
+
+
+@settings(max_examples=4, derandomize=True, deadline=None)
+@given(
+    st.sampled_from([Options(size=2048, scales="1"), Options(size=3000, optimizer="adam")]),
+    st.lists(st.integers(1 << 30, 40 << 30), min_size=2, max_size=2, unique=True),
+)
+def test_no_budget_is_better_used_by_less_memory(options: Options, budgets: list[int]) -> None:
+    """Each scale is as fast with more memory, but for the evaluations that few pairs cost."""
+    few, much = (plan_or_none(request(options, budget)) for budget in sorted(budgets))
+    if few is None:
+        return
+    assert much is not None
+    for lean, rich in zip(few.scales, much.scales, strict=True):
+        assert rich.work <= lean.work or rich.execution.history > lean.execution.history
+        assert lean.memory.peak <= min(budgets)
+        assert rich.memory.peak <= max(budgets)
+
+
+def plan_or_none(asked: Request) -> Plan | None:
+    try:
+        return plan_run(asked)
+    except OptionError:
+        return None
+
+
+@pytest.mark.parametrize("size", [(100, 1000), (1000, 90)])
+@pytest.mark.parametrize("changes", [{}, {"tile": "16"}, {"style_scale": 0.1}], ids=str)
+@pytest.mark.parametrize("megabytes", [1, 900])
+def test_the_largest_size_is_one_that_the_network_takes(
+    megabytes: int, changes: dict[str, Any], size: tuple[int, int]
+) -> None:
+    """Long pictures at small sizes have no features at all, which is no reason to fail."""
+    asked = replace(
+        request(Options(**changes), megabytes << 20),
+        content=(400, 1000),
+        styles=[size, (100, 1000)],
+    )
+    largest = largest_size(asked)
+    assert largest % 32 == 0
+    if largest:
+        assert plan_or_none(replace(asked, options=at(asked.options, largest)))
+        assert not plan_or_none(replace(asked, options=at(asked.options, largest + 32)))
+
+
+def at(options: Options, size: int) -> Options:
+    return replace(options, size=size, scales="1")
+
+
+@pytest.mark.parametrize("pooling", ["max", "avg"])
+@pytest.mark.parametrize(
+    ("name", "rounding"), [("vgg19", "ceil"), ("vgg19", "floor"), ("nin", None)]
+)
+def test_whatever_is_planned_can_be_computed(
+    name: str, rounding: PoolRounding | None, pooling: Pooling
+) -> None:
+    """Overlapping poolings and those that round up have no signs; and nothing else is refused."""
+    task = task_of(name, (67, 75), pooling, rounding)
+    wide = network_of(name, pooling, rounding, narrowed=1)
+    planned = {Keeping()}
+    for gigabytes in (1, 2, 4, 8):
+        asked = replace(request(Options(size=2048, scales="1"), gigabytes * GB), network=wide)
+        plan = plan_or_none(asked)
+        keeping = plan and plan.scales[-1].execution.keeping
+        planned |= {keeping} if keeping else set()
+    assert len(planned) > 1
+    for keeping in planned:
+        loss, gradient = streamed_in_double(task, 16, keeping)(task.image)
+        assert loss == pytest.approx(sum(task.losses.values()), rel=1e-10)
+        assert np.abs(gradient[0] - task.gradient).max() <= 1e-10 * np.abs(task.gradient).max()
