@@ -21,7 +21,7 @@ from impasto.engine.inputs import check_sizes, scaled_sizes
 from impasto.engine.machine import available_memory, rss_bytes
 from impasto.engine.network import Network
 from impasto.engine.optimizers import make_optimizer
-from impasto.engine.options import MAX_SIZE, Options
+from impasto.engine.options import INITS, MAX_SIZE, Options
 from impasto.engine.scales import Scale, scales_for
 from impasto.engine.streaming import Keeping, Streaming
 from impasto.engine.workload import StripWork, strip_work, whole_work
@@ -224,9 +224,10 @@ def _large_enough(request: Request) -> bool:
 
 def _plan(request: Request, leanest: bool = False) -> Plan | None:
     options = request.options
-    # Kept as uint8 throughout: the content, and the styles at their largest.
+    # Kept as uint8 throughout, at their largest: the content, the styles, the picture to begin from.
     full, full_styles = scaled_sizes(request.content, request.styles, options, options.size)
-    pictures = sum(3 * height * width for height, width in (full, *full_styles))
+    kept = [full, *full_styles] + [full] * (options.init not in INITS)
+    pictures = sum(3 * height * width for height, width in kept)
     found = []
     for scale in scales_for(options.scales, options.size, options.iterations):
         plans = _scale_plans(request, scale, request.base + pictures)
