@@ -224,7 +224,7 @@ def _large_enough(request: Request) -> bool:
 
 def _plan(request: Request, leanest: bool = False) -> Plan | None:
     options = request.options
-    # Kept as uint8 throughout, at their largest: the content, the styles, the picture to begin from.
+    # Kept as uint8 throughout, at their largest: content, styles, the picture to begin from.
     full, full_styles = scaled_sizes(request.content, request.styles, options, options.size)
     kept = [full, *full_styles] + [full] * (options.init not in INITS)
     pictures = sum(3 * height * width for height, width in kept)
