@@ -83,10 +83,10 @@ def main() -> None:
                 f"{row['measured_bytes'] / 2**20:6.0f} MB, ratio {row['ratio']:.2f}",
                 flush=True,
             )
-    if asked.save:
-        RESULTS.mkdir(exist_ok=True)
-        result = {"machine": describe(), "cases": rows}
-        (RESULTS / "footprint.json").write_text(json.dumps(result, indent=1) + "\n")
+            if asked.save:
+                RESULTS.mkdir(exist_ok=True)
+                result = {"machine": describe(), "cases": rows}
+                (RESULTS / "footprint.json").write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":
