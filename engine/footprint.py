@@ -48,7 +48,7 @@ class Runtime:
 
 RUNTIMES: Mapping[tuple[str, str], Runtime] = {
     ("onnxruntime", "f32"): Runtime(9.2, 1.5, 2.05, 1.75, 3.4),
-    ("openvino", "f32"): Runtime(11.0, 5.0, 1.88, 2.2, 2.8),
+    ("openvino", "f32"): Runtime(11.0, 5.0, 1.88, 2.2, 4.5),
     ("openvino", "bf16"): Runtime(10.1, 4.8, 1.0, 2.0, 1.2),
     ("cuda", "f32"): Runtime(9.2, 5.0, 0.2, 1.75, 3.4),
 }
