@@ -92,15 +92,16 @@ def verified(
     """
     reference = None
     for candidate in candidates(options):
+        forms = list(keepings)
         if candidate.lowering == REFERENCE_LOWERING and candidate.backend.name == "onnxruntime":
-            return candidate
+            forms = [keeping for keeping in keepings if keeping is not None]  # else: itself
         reference = reference or open_backend("onnxruntime", "f32", options.threads)
         try:
             verdicts = [
                 verify(
                     candidate.backend, reference, network, candidate.lowering, size, cache, keeping
                 )
-                for keeping in keepings
+                for keeping in forms
             ]
         except BackendError as error:
             logger.warning("%s does not run here (%s); falling back.", candidate, error)

@@ -5,11 +5,8 @@ Only for predictions of time; no result depends on it.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
-import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +15,11 @@ from impasto.engine.backends.base import FloatArray
 from impasto.engine.compilation import Candidate, compile_gradient
 from impasto.engine.machine import processor_name
 from impasto.engine.network import Network
+from impasto.engine.remembered import key_of, recall, remember
 from impasto.engine.verify import probe_image
-from impasto.engine.workload import feature_sizes, whole_work
+from impasto.engine.workload import whole_work
 
-__all__ = ["multiplications_per_second"]
-
-logger = logging.getLogger(__name__)
+__all__ = ["bytes_per_second", "multiplications_per_second"]
 
 PROBE = (256, 256)
 RUNS = 3
@@ -43,32 +39,58 @@ def multiplications_per_second(
     cache : Path, optional
         Directory to remember numbers in; None neither reads nor writes.
     """
-    key = hashlib.sha256(
-        repr(
-            (
-                candidate.backend.fingerprint,
-                candidate.lowering,
-                processor_name(),
-                threads,
-                network.encoder.name,
-                network.content_layers,
-                network.style_layers,
-            )
-        ).encode()
-    ).hexdigest()[:32]
-    remembered = _recall(cache, key)
-    if remembered is not None:
+    key = key_of(
+        candidate.backend.fingerprint,
+        candidate.lowering,
+        processor_name(),
+        repr((threads, network.encoder.name, network.content_layers, network.style_layers)),
+    )
+    return _measured_once(
+        cache, key, lambda: whole_work(network, PROBE) / _seconds(candidate, network)
+    )
+
+
+def bytes_per_second(cache: Path | None) -> float:
+    """Return how many bytes NumPy reads and writes in a second, adding up large float32 arrays.
+
+    Parameters
+    ----------
+    cache : Path, optional
+        As for :func:`multiplications_per_second`.
+    """
+    return _measured_once(cache, key_of("bytes", processor_name()), _moved_bytes_per_second)
+
+
+def _measured_once(cache: Path | None, key: str, measure: Callable[[], float]) -> float:
+    remembered = (recall(cache, key) or {}).get("per_second")
+    if isinstance(remembered, float) and 1e6 < remembered < 1e18:
         return remembered
-    rate = whole_work(network, PROBE) / _seconds(candidate, network)
-    _remember(cache, key, rate)
+    rate = measure()
+    remember(cache, key, {"per_second": rate})
     return rate
 
 
+def _moved_bytes_per_second() -> float:
+    total, part = np.zeros(1 << 24, np.float32), np.zeros(1 << 24, np.float32)
+    return 3 * total.nbytes / _fastest(lambda: np.add(total, part, out=total))
+
+
+def _fastest(work: Callable[[], object]) -> float:
+    """Return the seconds of the fastest of a few runs, which other work disturbs least."""
+    work()
+    seconds = []
+    for _ in range(RUNS):
+        began = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - began)
+    return min(seconds)
+
+
 def _seconds(candidate: Candidate, network: Network) -> float:
-    """Return the fastest of a few evaluations, which other work on the machine disturbs least."""
+    """Return the seconds of one evaluation."""
     graph = compile_gradient(candidate, network, PROBE)
     one = np.array(1, np.float32)
-    sizes = feature_sizes(network, PROBE)
+    sizes = network.feature_sizes(PROBE)
     inputs: dict[str, FloatArray] = {"tv_weight": one}
     for name in network.content_layers:
         shape = (1, network.encoder.channels(name), *sizes[name])
@@ -78,32 +100,4 @@ def _seconds(candidate: Candidate, network: Network) -> float:
         inputs |= {f"style.{name}": np.zeros(shape2, np.float32), f"style_weight.{name}": one}
     graph.bind(inputs)
     image = probe_image(PROBE)
-    graph.run({"image": image})
-    seconds = []
-    for _ in range(RUNS):
-        began = time.perf_counter()
-        graph.run({"image": image})
-        seconds.append(time.perf_counter() - began)
-    return min(seconds)
-
-
-def _recall(cache: Path | None, key: str) -> float | None:
-    if cache is None:
-        return None
-    try:
-        rate = json.loads((cache / f"{key}.json").read_text())["multiplications_per_second"]
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
-        return None  # absent or damaged: measure again
-    return float(rate) if isinstance(rate, float) and 1e6 < rate < 1e18 else None
-
-
-def _remember(cache: Path | None, key: str, rate: float) -> None:
-    if cache is None:
-        return
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        temporary = cache / f"{key}.{os.getpid()}.tmp"
-        temporary.write_text(json.dumps({"multiplications_per_second": rate}))
-        temporary.replace(cache / f"{key}.json")
-    except OSError as error:
-        logger.info("The speed is not remembered: %s", error)
+    return _fastest(lambda: graph.run({"image": image}))

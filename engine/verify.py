@@ -10,9 +10,7 @@ float32 on a small picture. The verdict is remembered in the cache directory.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -26,7 +24,9 @@ from impasto import __version__
 from impasto.engine.backends.base import Backend, CompiledGraph, FloatArray, Precision
 from impasto.engine.machine import processor_name
 from impasto.engine.network import Network
-from impasto.engine.streaming import Keeping, StreamedNetwork, StreamedObjective, Streaming
+from impasto.engine.remembered import key_of, recall, remember
+from impasto.engine.streamed_objective import StreamedObjective
+from impasto.engine.streaming import Keeping, StreamedNetwork, Streaming
 from impasto.export.gradient import build_feature_graph, build_gradient_graph
 from impasto.export.strips import segments_of
 
@@ -118,13 +118,13 @@ def verify(
     """
     probe = probe_size(size)
     key = _key(backend, network, lowering, probe, keeping)
-    remembered = _recall(cache, key)
+    remembered = _recalled(cache, key)
     if remembered is not None:
         return remembered
     verdict = _compare(backend, reference, network, lowering, probe, keeping)
     form = "whole" if keeping is None else "in strips"
     logger.info("%s, %s lowering, %s: %s", backend.fingerprint, lowering, form, verdict)
-    _remember(cache, key, verdict)
+    remember(cache, key, asdict(verdict))
     return verdict
 
 
@@ -163,7 +163,7 @@ def _compare(
     outputs = _probe_features(reference, network, image)
     features = _probe_features(backend, network, image)
     inputs = _probe_inputs(network, outputs)
-    expected = _evaluate(reference, network, "portable", size, inputs, image)
+    expected = _evaluate(reference, network, "portable", inputs, image)
     # Weigh each term by its inverse, so that none drowns the others.
     balanced = {
         _weight_name(term): np.array(1 / max(float(value), 1e-20), np.float32)
@@ -171,11 +171,8 @@ def _compare(
         if term not in ("loss", "gradient")
     }
     inputs = {**inputs, **balanced}
-    expected = _evaluate(reference, network, "portable", size, inputs, image)
-    if keeping is None:
-        found = _evaluate(backend, network, lowering, size, inputs, image)
-    else:
-        found = _evaluate_strips(backend, network, lowering, size, inputs, image, keeping)
+    expected = _evaluate(reference, network, "portable", inputs, image)
+    found = _evaluate(backend, network, lowering, inputs, image, keeping)
     return _judge(found, expected, LIMITS[backend.precision], _relative_errors(features, outputs))
 
 
@@ -236,33 +233,26 @@ def _evaluate(
     backend: Backend,
     network: Network,
     lowering: str,
-    size: tuple[int, int],
     inputs: Mapping[str, FloatArray],
     image: FloatArray,
+    keeping: Keeping | None = None,
 ) -> dict[str, FloatArray]:
-    model = build_gradient_graph(
-        network.encoder,
-        network.content_layers,
-        network.style_layers,
-        size=size,
-        lowered_for=lowering,
-    )
-    graph: CompiledGraph = backend.compile(model)
-    graph.bind(inputs)
-    return {name: value.copy() for name, value in graph.run({"image": image}).items()}
-
-
-def _evaluate_strips(
-    backend: Backend,
-    network: Network,
-    lowering: str,
-    size: tuple[int, int],
-    inputs: Mapping[str, FloatArray],
-    image: FloatArray,
-    keeping: Keeping,
-) -> dict[str, FloatArray]:
+    """Return the gradient graph's outputs, computed in one piece or, with `keeping`, in strips."""
+    height, width = image.shape[2:]
+    if keeping is None:
+        model = build_gradient_graph(
+            network.encoder,
+            network.content_layers,
+            network.style_layers,
+            size=(height, width),
+            lowered_for=lowering,
+        )
+        graph: CompiledGraph = backend.compile(model)
+        graph.bind(inputs)
+        return {name: value.copy() for name, value in graph.run({"image": image}).items()}
     rows = (PROBE_ROWS,) * len(segments_of(network.encoder.layers))
-    streamed = StreamedNetwork(network, backend, lowering, size, Streaming(rows, keeping))
+    streaming = Streaming(rows, keeping)
+    streamed = StreamedNetwork(network, backend, lowering, (height, width), streaming)
     targets = {n: v for n, v in inputs.items() if n.startswith(("content.", "style."))}
     weights = {n: v for n, v in inputs.items() if n not in targets}
     objective = StreamedObjective(streamed, targets, weights)
@@ -283,8 +273,9 @@ def _key(
     keeping: Keeping | None,
 ) -> str:
     encoder = network.encoder
-    digest = hashlib.sha256()
-    for part in (
+    # The first and the last array tell weight sets apart without reading all of them.
+    names = [f"{layer.name}.weight" for layer in encoder.layers if layer.kind == "convolution"]
+    return key_of(
         _graph_sources(),
         backend.fingerprint,
         processor_name(),
@@ -294,41 +285,23 @@ def _key(
         repr(encoder.layers),
         repr((network.content_layers, network.style_layers)),
         repr(keeping and (sorted(keeping.features), sorted(keeping.signs))),
-    ):
-        digest.update(part.encode() + b"\0")
-    # The first and the last array tell weight sets apart without reading all of them.
-    names = [f"{layer.name}.weight" for layer in encoder.layers if layer.kind == "convolution"]
-    for name in (names[0], names[-1]):
-        digest.update(np.ascontiguousarray(encoder.arrays[name]).data)
-    return digest.hexdigest()[:32]
+        *(np.ascontiguousarray(encoder.arrays[name]).data for name in (names[0], names[-1])),
+    )
 
 
 @cache
 def _graph_sources() -> str:
     """Return a digest of the code that makes the graphs: other code, other verdicts."""
     digest = hashlib.sha256(__version__.encode())
-    streaming = sys.modules[StreamedNetwork.__module__].__file__ or ""
-    for source in (*sorted(Path(impasto.export.__file__).parent.rglob("*.py")), Path(streaming)):
+    strips = (sys.modules[kind.__module__] for kind in (StreamedNetwork, StreamedObjective))
+    sources = [Path(module.__file__ or "") for module in strips]
+    for source in (*sorted(Path(impasto.export.__file__).parent.rglob("*.py")), *sources):
         digest.update(source.read_bytes())
     return digest.hexdigest()
 
 
-def _recall(cache: Path | None, key: str) -> Verdict | None:
-    if cache is None:
-        return None
+def _recalled(cache: Path | None, key: str) -> Verdict | None:
     try:
-        return Verdict(**json.loads((cache / f"{key}.json").read_text()))
-    except (OSError, ValueError, TypeError):
-        return None  # absent or damaged: compare again
-
-
-def _remember(cache: Path | None, key: str, verdict: Verdict) -> None:
-    if cache is None:
-        return
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        temporary = cache / f"{key}.{os.getpid()}.tmp"
-        temporary.write_text(json.dumps(asdict(verdict)))
-        temporary.replace(cache / f"{key}.json")
-    except OSError as error:
-        logger.info("The verdict is not remembered: %s", error)
+        return Verdict(**(recall(cache, key) or {}))
+    except TypeError:
+        return None  # absent, or of another version: compare again

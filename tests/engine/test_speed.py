@@ -106,14 +106,14 @@ def test_what_it_depends_on_is_told_apart(
         b"[]",
         b"7e10",
         b"{}",
-        b'{"multiplications_per_second": "7e10"}',
-        b'{"multiplications_per_second": null}',
-        b'{"multiplications_per_second": true}',
-        b'{"multiplications_per_second": NaN}',
-        b'{"multiplications_per_second": Infinity}',
-        b'{"multiplications_per_second": -7e10}',
-        b'{"multiplications_per_second": 0.0}',
-        b'{"multiplications_per_second": 1e300}',
+        b'{"per_second": "7e10"}',
+        b'{"per_second": null}',
+        b'{"per_second": true}',
+        b'{"per_second": NaN}',
+        b'{"per_second": Infinity}',
+        b'{"per_second": -7e10}',
+        b'{"per_second": 0.0}',
+        b'{"per_second": 1e300}',
         b"[" * 100_000,
     ],
     ids=range(16),
@@ -130,14 +130,14 @@ def test_damaged_and_senseless_numbers_are_measured_again(
     path.write_bytes(content)
     again = multiplications_per_second(candidate, network, 1, tmp_path)
     assert backend.compiled == 2
-    assert json.loads(only_file(tmp_path).read_text()) == {"multiplications_per_second": again}
+    assert json.loads(only_file(tmp_path).read_text()) == {"per_second": again}
 
 
 def test_a_remembered_number_is_believed(
     backend: CountingBackend, candidate: Candidate, network: Network, tmp_path: Path
 ) -> None:
     multiplications_per_second(candidate, network, 1, tmp_path)
-    only_file(tmp_path).write_text('{"multiplications_per_second": 7e10}')
+    only_file(tmp_path).write_text('{"per_second": 7e10}')
     assert multiplications_per_second(candidate, network, 1, tmp_path) == 7e10
     assert backend.compiled == 1
 
