@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from impasto.engine.backends.base import Backend
 from impasto.engine.network import Network
-from impasto.engine.workload import StripWork, feature_sizes, tensor_bytes, weight_bytes
+from impasto.engine.workload import StripWork, tensor_bytes, weight_bytes
 
 __all__ = ["RUNTIMES", "Footprint", "Runtime", "footprint"]
 
@@ -94,6 +94,7 @@ def footprint(
     works: Sequence[StripWork],
     optimizer_bytes: int,
     base: int,
+    parts_at_a_time: int = 1,
 ) -> Footprint:
     """Predict the memory of one scale.
 
@@ -110,6 +111,8 @@ def footprint(
         The optimizer's own.
     base : int
         Bytes the process has before.
+    parts_at_a_time : int
+        Parts in work at the same time, each with graphs of its own.
     """
     runtime = RUNTIMES[backend.name, backend.precision]
     weights = weight_bytes(network)
@@ -126,15 +129,15 @@ def footprint(
         targets = max(compiling / 2, runtime.weights * weights / 2 + max(forward))
     else:
         work, of_style = works
-        gradient = (
+        compiled = max(work.compiled_bytes, of_style.compiled_bytes)
+        part = max(work.largest_part_bytes, of_style.largest_part_bytes)
+        gradient = work.stored_bytes + parts_at_a_time * (
             runtime.part_weights * work.compiled_bytes
             + runtime.part_tensors * work.largest_part_bytes
-            + work.stored_bytes
         )
-        targets = (
-            runtime.part_weights * max(work.compiled_bytes, of_style.compiled_bytes) / 3
-            + runtime.part_tensors * max(work.largest_part_bytes, of_style.largest_part_bytes) / 2
-            + max(work.stored_bytes, of_style.stored_bytes)
+        # Forward only: a third of the weights, and about half of what a part works in.
+        targets = max(work.stored_bytes, of_style.stored_bytes) + parts_at_a_time * (
+            runtime.part_weights * compiled / 3 + runtime.part_tensors * part / 2
         )
     return Footprint(
         base=base + VERIFYING,
@@ -145,7 +148,7 @@ def footprint(
 
 
 def _target_bytes(network: Network, size: Size) -> int:
-    sizes = feature_sizes(network, size)
+    sizes = network.feature_sizes(size)
     return sum(
         FLOAT * network.encoder.channels(name) * sizes[name][0] * sizes[name][1]
         for name in network.content_layers
@@ -154,7 +157,7 @@ def _target_bytes(network: Network, size: Size) -> int:
 
 def _forward_bytes(network: Network, size: Size) -> int:
     """Return the bytes of the largest feature maps alive at once: what enters and what leaves."""
-    sizes = feature_sizes(network, size)
+    sizes = network.feature_sizes(size)
     layers = [layer for layer in network.encoder.layers if layer.kind != "relu"]
     each = [
         FLOAT * layer.out_channels * sizes[layer.name][0] * sizes[layer.name][1] for layer in layers

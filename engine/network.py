@@ -28,6 +28,14 @@ class Network:
     content_layers: tuple[str, ...]
     style_layers: tuple[str, ...]
 
+    def feature_sizes(self, size: tuple[int, int]) -> dict[str, tuple[int, int]]:
+        """Return (h, w) of every layer's feature map for an image of `size` (height, width)."""
+        sizes = {}
+        for layer in self.encoder.layers:
+            size = feature_size([layer], *size)
+            sizes[layer.name] = size
+        return sizes
+
     def check_size(self, height: int, width: int, what: str) -> None:
         """Refuse a picture too small for the deepest layer.
 

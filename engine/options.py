@@ -15,7 +15,7 @@ from types import MappingProxyType, NoneType, UnionType
 from typing import Any, Literal, get_args
 
 from impasto.engine.amounts import bytes_from
-from impasto.engine.scales import scale_sizes
+from impasto.engine.scales import Scale, scale_sizes, scales_for
 from impasto.errors import OptionError, UnknownNameError
 
 __all__ = [
@@ -271,6 +271,11 @@ class Options:
             )
         if not self.checkpoint:
             raise OptionError("--checkpoint is empty; give auto, off, or a directory.")
+
+    @property
+    def schedule(self) -> tuple[Scale, ...]:
+        """The sizes the picture is painted at, coarse to fine."""
+        return scales_for(self.scales, self.size, self.iterations)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options as plain JSON values."""

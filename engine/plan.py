@@ -1,8 +1,8 @@
 """The plan of a run: for every scale how it is computed, and what memory and time it takes.
 
-The plan goes by a budget. For each scale it takes the fastest execution that fits: whole where
-that fits, otherwise the tallest strips and the most kept activations that do; L-BFGS with all the
-pairs it was asked for, then with fewer, then with all of them in a file.
+The plan goes by a budget. For each scale it takes what is predicted to be the fastest of all that
+fits: one piece, or strips of some height with more or less kept between the passes; L-BFGS with all
+the pairs it was asked for, with fewer, or with all of them in a file.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from impasto.engine.footprint import Footprint, footprint
 from impasto.engine.inputs import check_sizes, scaled_sizes
 from impasto.engine.machine import available_memory, rss_bytes
 from impasto.engine.network import Network
-from impasto.engine.optimizers import make_optimizer
+from impasto.engine.optimizers import Optimizer, make_optimizer
 from impasto.engine.options import INITS, MAX_SIZE, Options
-from impasto.engine.scales import Scale, scales_for
+from impasto.engine.scales import Scale, total_iterations
 from impasto.engine.streaming import Keeping, Streaming
 from impasto.engine.workload import StripWork, strip_work, whole_work
 from impasto.errors import OptionError
@@ -47,12 +47,12 @@ LEAST_HISTORY = 5
 """Pairs below which L-BFGS rather keeps them in a file."""
 
 MARGIN = 0.9
-"""Share of the budget the prediction may take: predictions are within 20 %, mostly above."""
+"""Share of the budget a prediction may take, because measured peaks lie on both sides of it."""
 
 DISK_COST = 1.25
-"""Time of a run with its L-BFGS pairs in a file against one with them in memory, about."""
+"""Time of L-BFGS with its pairs in a file against one with them in memory, about."""
 
-STORED_BYTES_PER_MULTIPLICATION = {"f32": 25.0, "bf16": 100.0}
+MULTIPLICATIONS_PER_BYTE = {"f32": 25.0, "bf16": 100.0}
 """What moving a byte to or from what is stored costs, in multiplications of the network."""
 
 
@@ -73,6 +73,8 @@ class Request:
         Bytes the process has before the first scale, without the pictures.
     budget : int or None
         Bytes the whole process may take.
+    parts_at_a_time : int
+        Parts in work at the same time, each with graphs of its own.
     """
 
     options: Options
@@ -82,6 +84,7 @@ class Request:
     styles: Sequence[Size]
     base: int
     budget: int | None
+    parts_at_a_time: int = 1
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,10 @@ class ScalePlan:
     memory : Footprint
     work : float
         Multiplications of one evaluation, with what moving data costs.
+    targets_work : float
+        Multiplications of the targets.
+    traffic : float
+        Bytes the optimizer reads and writes in all steps.
     """
 
     scale: Scale
@@ -105,6 +112,23 @@ class ScalePlan:
     execution: Execution
     memory: Footprint
     work: float
+    targets_work: float
+    traffic: float
+
+    def seconds(self, multiplications: float, moved_bytes: float) -> dict[str, float]:
+        """Return the time of ``targets``, ``gradient`` and ``optimizer``.
+
+        Parameters
+        ----------
+        multiplications, moved_bytes : float
+            What this machine does in a second; see `impasto.engine.speed`.
+        """
+        disk = DISK_COST if self.execution.on_disk else 1.0
+        return {
+            "targets": self.targets_work / multiplications,
+            "gradient": self.work * self.scale.iterations / multiplications,
+            "optimizer": disk * self.traffic / moved_bytes,
+        }
 
 
 @dataclass(frozen=True)
@@ -129,12 +153,17 @@ class Plan:
     @property
     def iterations(self) -> int:
         """Steps over all scales."""
-        return sum(scale.scale.iterations for scale in self.scales)
+        return total_iterations([plan.scale for plan in self.scales])
 
     @property
     def work(self) -> float:
         """Multiplications of all evaluations, with what moving data costs."""
         return sum(scale.work * scale.scale.iterations for scale in self.scales)
+
+    def seconds(self, multiplications: float, moved_bytes: float) -> float:
+        """Return the time of the whole run; see `ScalePlan.seconds`."""
+        stages = (scale.seconds(multiplications, moved_bytes) for scale in self.scales)
+        return sum(sum(each.values()) for each in stages)
 
     def report(self) -> dict[str, Any]:
         """Return the plan as JSON values."""
@@ -229,7 +258,7 @@ def _plan(request: Request, leanest: bool = False) -> Plan | None:
     kept = [full, *full_styles] + [full] * (options.init not in INITS)
     pictures = sum(3 * height * width for height, width in kept)
     found = []
-    for scale in scales_for(options.scales, options.size, options.iterations):
+    for scale in options.schedule:
         plans = _scale_plans(request, scale, request.base + pictures)
         fitting = [
             plan
@@ -248,8 +277,9 @@ def _scale_plans(request: Request, scale: Scale, base: int) -> Iterator[ScalePla
     size, styles = scaled_sizes(request.content, request.styles, options, scale.longest_side)
     largest_style = max(styles, key=lambda side: side[0] * side[1])
     entries = 3 * size[0] * size[1]
+    targets_work = sum(whole_work(network, side) / 2 for side in (size, *styles))
     optimizers = [
-        (history, on_disk, _optimizer_bytes(options, history, on_disk, entries, scale.iterations))
+        (history, on_disk, _optimizer(options, history, on_disk))
         for history, on_disk in _histories(options, scale.iterations)
     ]
     for streaming in _streamings(options, network, size, backend.precision):
@@ -259,18 +289,19 @@ def _scale_plans(request: Request, scale: Scale, base: int) -> Iterator[ScalePla
             works = [strip_work(network, side, streaming) for side in (size, largest_style)]
             parts = works[0].parts
         work = _work(network, backend, size, works)
-        for history, on_disk, own in optimizers:
-            memory = footprint(network, backend, size, styles, works, own, base)
+        for history, on_disk, optimizer in optimizers:
+            own = optimizer.memory(entries, scale.iterations)
+            memory = footprint(
+                network, backend, size, styles, works, own, base, request.parts_at_a_time
+            )
             reduced = history < options.history
             execution = Execution(streaming, parts, history, on_disk, reduced)
-            yield ScalePlan(scale, size, styles, execution, memory, work)
+            traffic = optimizer.traffic(entries, scale.iterations)
+            yield ScalePlan(scale, size, styles, execution, memory, work, targets_work, traffic)
 
 
-def _optimizer_bytes(
-    options: Options, history: int, on_disk: bool, entries: int, iterations: int
-) -> int:
-    directory = Path() if on_disk else None
-    return make_optimizer(replace(options, history=history), directory).memory(entries, iterations)
+def _optimizer(options: Options, history: int, on_disk: bool) -> Optimizer:
+    return make_optimizer(replace(options, history=history), Path() if on_disk else None)
 
 
 def _order(plan: ScalePlan, leanest: bool) -> float:
@@ -350,6 +381,6 @@ def keepings(network: Network, precision: Precision) -> Iterator[Keeping]:
 def _work(network: Network, backend: Backend, size: Size, works: Sequence[StripWork]) -> float:
     if not works:
         return whole_work(network, size)
-    moving = STORED_BYTES_PER_MULTIPLICATION[backend.precision] * works[0].moved_bytes
+    moving = MULTIPLICATIONS_PER_BYTE[backend.precision] * works[0].moved_bytes
     slower = SLOW_PART if works[0].largest_part_bytes > LARGE_PART else 1.0
     return slower * works[0].multiplications + moving

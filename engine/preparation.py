@@ -21,14 +21,14 @@ from impasto.engine.machine import return_freed_memory, rss_bytes
 from impasto.engine.network import Network, check_layers, network_for
 from impasto.engine.optimizers import make_optimizer
 from impasto.engine.options import Options
+from impasto.engine.parts import Workers
 from impasto.engine.plan import Plan, Request, budget_of, plan_run
-from impasto.engine.scales import scales_for
-from impasto.engine.speed import multiplications_per_second
+from impasto.engine.speed import bytes_per_second, multiplications_per_second
 from impasto.models import load_model
 from impasto.models.layer import Preprocessing
 from impasto.models.weights.cache import cache_directory
 
-__all__ = ["Planned", "Prepared", "is_short", "plan_pictures", "predicted_seconds", "prepare"]
+__all__ = ["Planned", "Prepared", "is_short", "machine_speed", "plan_pictures", "prepare"]
 
 SLOWEST = 2e10
 """Multiplications a second that any machine reaches: what tells a short run without measuring."""
@@ -73,8 +73,18 @@ class Prepared:
         return replace(self, request=request, plan=plan_run(request))
 
 
-def prepare(content: Picture, styles: Sequence[Picture], options: Options) -> Prepared:
+def prepare(
+    content: Picture,
+    styles: Sequence[Picture],
+    options: Options,
+    workers: Workers | None = None,
+) -> Prepared:
     """Load, check and plan a run.
+
+    Parameters
+    ----------
+    content, styles, options, workers
+        As for `impasto.engine.stylize.stylize`.
 
     Raises
     ------
@@ -82,14 +92,14 @@ def prepare(content: Picture, styles: Sequence[Picture], options: Options) -> Pr
         If an input, option, model or backend cannot be used, or the memory does not suffice.
     """
     options = _with_seed(options)
-    planned = plan_pictures(content, styles, options)
+    planned = plan_pictures(content, styles, options, workers)
     inputs = load_inputs(content, styles, options)
     return Prepared(
         options,
         content,
         tuple(styles),
         inputs,
-        planned.network,
+        planned.request.network,
         planned.preprocessing,
         planned.plan,
         planned.request,
@@ -104,20 +114,20 @@ class Planned:
     ----------
     plan : Plan
     request : Request
-    network : Network
     preprocessing : Preprocessing
-    backend : Backend
-        The one that is tried first.
     """
 
     plan: Plan
     request: Request
-    network: Network
     preprocessing: Preprocessing
-    backend: Backend
 
 
-def plan_pictures(content: Picture, styles: Sequence[Picture], options: Options) -> Planned:
+def plan_pictures(
+    content: Picture,
+    styles: Sequence[Picture],
+    options: Options,
+    workers: Workers | None = None,
+) -> Planned:
     """Plan a run without loading its pictures; see :func:`prepare`."""
     make_optimizer(options)  # refuses options that contradict each other
     check_inputs(styles, options)
@@ -125,7 +135,7 @@ def plan_pictures(content: Picture, styles: Sequence[Picture], options: Options)
     content_size, style_sizes = picture_sizes(content, styles, options)
     model = load_model(options.model, options.weights)
     network = network_for(model, options)
-    for scale in scales_for(options.scales, options.size, options.iterations):
+    for scale in options.schedule:
         sizes = scaled_sizes(content_size, style_sizes, options, scale.longest_side)
         check_sizes(network, *sizes)
     backend = next(iter(candidates(options))).backend
@@ -138,15 +148,23 @@ def plan_pictures(content: Picture, styles: Sequence[Picture], options: Options)
         style_sizes,
         base=rss_bytes() or 0,
         budget=budget_of(options),
+        parts_at_a_time=workers.at_a_time if workers else 1,
     )
-    return Planned(plan_run(request), request, network, model.preprocessing, backend)
+    return Planned(plan_run(request), request, model.preprocessing)
 
 
-def predicted_seconds(plan: Plan, network: Network, options: Options) -> float:
-    """Return about how long the optimisation takes; measures this machine if it is not known."""
+def machine_speed(network: Network, options: Options) -> tuple[float, float]:
+    """Return what this machine does in a second, measured if that is not known yet.
+
+    Returns
+    -------
+    multiplications, moved_bytes : float
+        See `impasto.engine.speed`.
+    """
     candidate = next(iter(candidates(options)))
     cache = cache_directory().parent / "speeds"
-    return plan.work / multiplications_per_second(candidate, network, options.threads, cache)
+    multiplications = multiplications_per_second(candidate, network, options.threads, cache)
+    return multiplications, bytes_per_second(cache)
 
 
 def is_short(plan: Plan, seconds: float) -> bool:

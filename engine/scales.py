@@ -9,11 +9,12 @@ iterations there: what is left to do is detail.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from impasto.errors import OptionError
 
-__all__ = ["Scale", "scale_sizes", "scales_for"]
+__all__ = ["Scale", "scale_sizes", "scales_for", "total_iterations"]
 
 SINGLE = 512
 """Longest side up to which ``auto`` paints at one scale: what the presets were chosen at."""
@@ -104,3 +105,8 @@ def scales_for(text: str, size: int, iterations: int) -> tuple[Scale, ...]:
         found.append(Scale(side, steps, done))
         done += steps
     return tuple(found)
+
+
+def total_iterations(scales: Sequence[Scale]) -> int:
+    """Return the steps of all scales together."""
+    return sum(scale.iterations for scale in scales)

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from impasto.engine.network import Network
 from impasto.engine.streaming import Keeping, Streaming
-from impasto.export.encoder import LayerLike, feature_size
+from impasto.export.encoder import LayerLike
 from impasto.export.strips import Strip, segments_of, strip_kinds
 
-__all__ = ["StripWork", "feature_sizes", "strip_work", "tensor_bytes", "weight_bytes", "whole_work"]
+__all__ = ["StripWork", "strip_work", "tensor_bytes", "weight_bytes", "whole_work"]
 
 Size = tuple[int, int]
 FLOAT = 4
@@ -48,21 +48,12 @@ class StripWork:
     compiled_bytes: int
 
 
-def feature_sizes(network: Network, size: Size) -> dict[str, Size]:
-    """Return (h, w) of every layer's feature map for an image of `size`."""
-    sizes = {}
-    for layer in network.encoder.layers:
-        size = feature_size([layer], *size)
-        sizes[layer.name] = size
-    return sizes
-
-
 def tensor_bytes(network: Network, size: Size) -> int:
     """Return the bytes of all feature maps of convolutions and poolings, in float32.
 
     What an overlapping pooling reads counts twice: backward it is taken apart by window cells.
     """
-    sizes = feature_sizes(network, size)
+    sizes = network.feature_sizes(size)
     total, before = 0, 0
     for layer in network.encoder.layers:
         here = FLOAT * _elements(layer, sizes)
@@ -89,7 +80,7 @@ def _weight_bytes(network: Network, layers: Sequence[LayerLike]) -> int:
 
 def whole_work(network: Network, size: Size) -> float:
     """Return the multiplications of an untiled evaluation: forward, and as many backward."""
-    sizes = feature_sizes(network, size)
+    sizes = network.feature_sizes(size)
     return sum(
         2.0 * _per_row(network, layer, sizes[layer.name][1]) * sizes[layer.name][0]
         for layer in network.encoder.layers
@@ -99,7 +90,7 @@ def whole_work(network: Network, size: Size) -> float:
 
 def strip_work(network: Network, size: Size, streaming: Streaming) -> StripWork:
     """Return what an evaluation in strips costs."""
-    sizes = feature_sizes(network, size)
+    sizes = network.feature_sizes(size)
     segments = segments_of(network.encoder.layers)
     multiplications, parts, largest, compiled = 0.0, 0, 0, 0
     height = size[0]

@@ -127,6 +127,14 @@ class Adam:
         ratio = (1 - self.beta2) * (1 - self.beta1**2 / self.beta2) if self.beta2 else 0.0
         return max(0.0, ratio) / (1 - self.beta1) ** 2
 
+    def traffic(self, entries: int, iterations: int) -> float:
+        """Return the bytes of about 12 passes over image-size arrays a step.
+
+        See :meth:`impasto.engine.optimizers.base.Optimizer.traffic`. The update works in blocks
+        that stay in the cache, so each of its arrays counts once read and once written.
+        """
+        return 4.0 * 12 * entries * iterations
+
     def memory(self, entries: int, iterations: int) -> int:
         """Return the bytes of the iterate and both moments, whatever the iterations.
 

@@ -194,6 +194,15 @@ class Optimizer(Protocol):
             As :meth:`minimize`.
         """
 
+    def traffic(self, entries: int, iterations: int) -> float:
+        """Return about how many bytes its own arithmetic reads and writes in a run.
+
+        Parameters
+        ----------
+        entries, iterations : int
+            As for :meth:`memory`. Only for predictions of time.
+        """
+
     def memory(self, entries: int, iterations: int) -> int:
         """Return the bytes :meth:`minimize` needs for itself at its peak.
 

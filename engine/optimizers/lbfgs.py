@@ -133,6 +133,16 @@ class Lbfgs:
         """Return ``None``: the curvature of another grid is of no use."""
         return None
 
+    def traffic(self, entries: int, iterations: int) -> float:
+        """Return the bytes of 10 passes a pair and step, and 12 more a step.
+
+        See :meth:`impasto.engine.optimizers.base.Optimizer.traffic`. The two loops take a dot
+        product and a sum over each of the pair's arrays.
+        """
+        pairs = sum(min(step, self.pairs_of(iterations)) for step in range(min(iterations, 2000)))
+        average = pairs / min(iterations, 2000)
+        return 4.0 * entries * iterations * (10 * average + 12)
+
     def memory(self, entries: int, iterations: int) -> int:
         """Return the bytes of the iterate and of the pairs that are in memory at a time.
 

@@ -13,6 +13,7 @@ from scipy.optimize import OptimizeResult, minimize
 from impasto.engine.optimizers.arrays import read_only
 from impasto.engine.optimizers.base import Numbers, OnStep, OptimizerState, Outcome
 from impasto.engine.optimizers.best import BestSoFar
+from impasto.engine.optimizers.lbfgs import Lbfgs
 from impasto.engine.optimizers.recovery import Recovery
 from impasto.engine.optimizers.state import StateReader
 from impasto.engine.result import FloatArray, Status
@@ -83,6 +84,14 @@ class Lbfgsb:
     ) -> OptimizerState | None:
         """Return ``None``: there is nothing in a state but the iterate."""
         return None
+
+    def traffic(self, entries: int, iterations: int) -> float:
+        """Return 4 times the bytes of :class:`Lbfgs`.
+
+        See :meth:`impasto.engine.optimizers.base.Optimizer.traffic`. In float64, and so much
+        longer a step took SciPy 1.17 at 786 432 entries with 20 pairs (0.089 against 0.021 s).
+        """
+        return 4 * Lbfgs(self.history).traffic(entries, iterations)
 
     def memory(self, entries: int, iterations: int) -> int:
         """Return the bytes of SciPy's workspace and of its copies of iterate and gradient.

@@ -20,8 +20,9 @@ from impasto.engine.network import Network, network_for
 from impasto.engine.options import Options
 from impasto.engine.plan import keepings
 from impasto.engine.stored import Features, Signs
-from impasto.engine.streaming import Keeping, StreamedNetwork, StreamedObjective, Streaming
-from impasto.engine.workload import feature_sizes, strip_work, weight_bytes, whole_work
+from impasto.engine.streamed_objective import StreamedObjective
+from impasto.engine.streaming import Keeping, StreamedNetwork, Streaming
+from impasto.engine.workload import strip_work, weight_bytes, whole_work
 from impasto.export.strip_graphs import build_strip_backward
 from impasto.export.strips import Segment, segments_of, strip_kinds, strips_of
 from impasto.models import load_model
@@ -148,7 +149,7 @@ def backward_graphs(
 ) -> Iterator[tuple[Segment, onnx.ModelProto]]:
     """Yield the graph of each segment as one strip, as `StreamedNetwork` asks for it."""
     segments = segments_of(network.encoder.layers)
-    sizes = feature_sizes(network, size)
+    sizes = network.feature_sizes(size)
     height, width = size
     for segment in segments:
         (strip,) = strips_of(segment, height, height)
@@ -190,7 +191,7 @@ def test_what_plans_keep_spares_what_they_count_on(
 def assert_counted_as_in_graphs(network: Network, keeping: Keeping) -> None:
     size = (96, 80)
     segments = segments_of(network.encoder.layers)
-    sizes = feature_sizes(network, size)
+    sizes = network.feature_sizes(size)
     expected, compiled = 0.0, 0
     for segment, model in backward_graphs(network, size, keeping):
         computed = {node.name for node in model.graph.node if node.op_type == "Conv"}
@@ -221,7 +222,7 @@ def test_work_is_the_sum_over_all_strips(
     network = network_of(name, "max", rounding)
     size = (height, 70)
     segments = segments_of(network.encoder.layers)
-    sizes = feature_sizes(network, size)
+    sizes = network.feature_sizes(size)
     parts, multiplications = 0, 0.0
     for segment in segments:
         strips = strips_of(segment, height, rows)

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from impasto.cli.arguments import Content, Preset, Styles, paintings
 from impasto.cli.flags import options_from, with_option_flags
 from impasto.cli.interruption import Interruption
 from impasto.cli.messages import Debug, say
 from impasto.cli.plan_text import plan_sentence
 from impasto.cli.progress import painting_progress
 from impasto.cli.running import existing_milestones, other_inputs, print_result, run_and_save
-from impasto.engine.options import LOOK, OUTPUT, PRESETS, Options
-from impasto.engine.scales import scales_for
+from impasto.engine.options import OUTPUT, Options
+from impasto.engine.scales import total_iterations
 from impasto.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from impasto.engine.preparation import Prepared
     from impasto.engine.result import StylizeResult
 
-__all__ = ["paint", "paintings"]
+__all__ = ["paint"]
 
 LARGE = 1024
 LONG = 600.0
@@ -33,17 +34,8 @@ LONG = 600.0
 
 @with_option_flags()
 def paint(
-    content: Annotated[
-        Path, typer.Argument(metavar="CONTENT", show_default=False, help="The photo to paint.")
-    ],
-    styles: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="STYLE",
-            show_default=False,
-            help="Paintings to take the style from; a directory stands for all pictures in it.",
-        ),
-    ],
+    content: Content,
+    styles: Styles,
     output: Annotated[
         Path,
         typer.Option(
@@ -65,15 +57,7 @@ def paint(
             rich_help_panel=OUTPUT,
         ),
     ] = False,
-    preset: Annotated[
-        str,
-        typer.Option(
-            metavar="|".join(PRESETS),
-            help="Changed defaults; flags given beside it win. [default: default]",
-            show_default=False,
-            rich_help_panel=LOOK,
-        ),
-    ] = "default",
+    preset: Preset = "default",
     debug: Debug = False,
     **given: Any,
 ) -> None:
@@ -145,11 +129,11 @@ def _painted(
 
 def _seconds(prepared: Prepared) -> float | None:
     """Return about how long the run takes; None if it is short on any machine."""
-    from impasto.engine.preparation import is_short, predicted_seconds
+    from impasto.engine.preparation import is_short, machine_speed
 
     if is_short(prepared.plan, LONG):
         return None
-    return predicted_seconds(prepared.plan, prepared.network, prepared.options)
+    return prepared.plan.seconds(*machine_speed(prepared.network, prepared.options))
 
 
 def _store(
@@ -173,24 +157,10 @@ def _store(
     return CheckpointStore(directory)
 
 
-def paintings(styles: Sequence[Path]) -> Iterator[Path]:
-    """Yield the style pictures, those of directories included."""
-    from impasto.engine.images import list_pictures
-
-    for style in styles:
-        if style.is_dir():
-            yield from list_pictures(style)
-        else:
-            yield style
-
-
 def _check_outputs(output: Path, overwrite: bool, inputs: Sequence[Path], options: Options) -> None:
     """Refuse outputs that could not, or should not, be written at the end."""
     from impasto.engine.images import check_output_path
 
     check_output_path(output, overwrite, inputs, longest_side=options.size)
-    iterations = sum(
-        scale.iterations for scale in scales_for(options.scales, options.size, options.iterations)
-    )
-    for milestone in existing_milestones(output, iterations, options):
+    for milestone in existing_milestones(output, total_iterations(options.schedule), options):
         check_output_path(milestone, overwrite, inputs)

@@ -3,46 +3,29 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from impasto.cli.arguments import Content, Preset, Styles, paintings
 from impasto.cli.flags import options_from, with_option_flags
 from impasto.cli.messages import Debug
 from impasto.cli.plan_text import plan_table
 from impasto.engine.amounts import duration_text, memory_text
-from impasto.engine.options import LOOK, OUTPUT, PRESETS
+from impasto.engine.options import OUTPUT
 
 __all__ = ["plan"]
 
 
 @with_option_flags()
 def plan(
-    content: Annotated[
-        Path, typer.Argument(metavar="CONTENT", show_default=False, help="The photo to paint.")
-    ],
-    styles: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="STYLE",
-            show_default=False,
-            help="Paintings to take the style from; a directory stands for all pictures in it.",
-        ),
-    ],
+    content: Content,
+    styles: Styles,
     as_json: Annotated[
         bool,
         typer.Option("--json", help="Print one JSON object instead.", rich_help_panel=OUTPUT),
     ] = False,
-    preset: Annotated[
-        str,
-        typer.Option(
-            metavar="|".join(PRESETS),
-            help="Changed defaults; flags given beside it win. [default: default]",
-            show_default=False,
-            rich_help_panel=LOOK,
-        ),
-    ] = "default",
+    preset: Preset = "default",
     debug: Debug = False,
     **given: Any,
 ) -> None:
@@ -52,35 +35,29 @@ def plan(
     is that of the whole process; MB and GB are of 2^20 and 2^30 bytes.
     """
     options = options_from(preset, given)
-    from impasto.cli.paint import paintings
     from impasto.engine.plan import largest_size
-    from impasto.engine.preparation import plan_pictures, predicted_seconds
+    from impasto.engine.preparation import machine_speed, plan_pictures
 
     found = plan_pictures(content, list(paintings(styles)), options)
-    total = predicted_seconds(found.plan, found.network, options)
-    scales = found.plan.scales
-    seconds = [total * item.work * item.scale.iterations / found.plan.work for item in scales]
+    backend, budget = found.request.backend, found.plan.budget
+    speed = machine_speed(found.request.network, options)
+    seconds = [scale.seconds(*speed) for scale in found.plan.scales]
+    total = found.plan.seconds(*speed)
     largest = largest_size(found.request)
     if as_json:
         report = found.plan.report()
-        for item, duration in zip(report["scales"], seconds, strict=True):
-            item["seconds"] = round(duration, 1)
-        last = scales[-1].execution.report()
-        backend = {"backend": found.backend.name, "precision": found.backend.precision}
-        print(
-            json.dumps(
-                {
-                    **report,
-                    "seconds": round(total, 1),
-                    "largest_size": largest,
-                    "execution": last,
-                    **backend,
-                }
-            )
-        )
+        for item, stages in zip(report["scales"], seconds, strict=True):
+            item["seconds"] = {name: round(value, 2) for name, value in stages.items()}
+        report |= {
+            "seconds": round(total, 1),
+            "largest_size": largest,
+            "execution": found.plan.scales[-1].execution.report(),
+            "backend": backend.name,
+            "precision": backend.precision,
+        }
+        print(json.dumps(report))
         return
     print(plan_table(found.plan, seconds))
-    budget = found.plan.budget
     if budget is not None:
         print(
             f"Budget: {memory_text(budget)}. The largest --size that fits is {largest}, with these "
@@ -88,5 +65,5 @@ def plan(
         )
     print(
         f"In all about {memory_text(found.plan.peak)} and {duration_text(total)}, with "
-        f"{found.backend.name} {found.backend.precision}."
+        f"{backend.name} {backend.precision}."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from impasto.engine.amounts import duration_text, memory_text
@@ -25,22 +26,29 @@ def plan_sentence(plan: Plan, seconds: float | None) -> str:
     )
 
 
-def plan_table(plan: Plan, seconds: list[float]) -> str:
-    """Return the plan of a run, a line a scale."""
-    heads = ("size", "iterations", "targets", "gradient", "optimizer", "peak", "time", "computed")
-    rows = [heads]
-    for item, duration in zip(plan.scales, seconds, strict=True):
+def plan_table(plan: Plan, seconds: Sequence[Mapping[str, float]]) -> str:
+    """Return the plan of a run, a line a scale; the stages with their memory and their time.
+
+    Parameters
+    ----------
+    plan : Plan
+    seconds : sequence of mapping of str to float
+        `ScalePlan.seconds` of every scale.
+    """
+    stages = ("targets", "gradient", "optimizer")
+    heads = ("size", "iterations", *stages, "peak", "computed")
+    rows: list[tuple[str, ...]] = [heads]
+    for item, took in zip(plan.scales, seconds, strict=True):
         height, width = item.size
-        memory = item.memory
         rows.append(
             (
                 f"{width}x{height}",
                 str(item.scale.iterations),
-                memory_text(memory.targets),
-                memory_text(memory.gradient),
-                memory_text(memory.optimizer),
-                memory_text(memory.peak),
-                duration_text(duration),
+                *(
+                    f"{memory_text(getattr(item.memory, stage))}, {duration_text(took[stage])}"
+                    for stage in stages
+                ),
+                memory_text(item.memory.peak),
                 _execution(item),
             )
         )
