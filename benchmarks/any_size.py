@@ -32,7 +32,8 @@ from impasto.engine.network import Network, network_for
 from impasto.engine.objective import Objective, weights_for
 from impasto.engine.options import Options, preset_options
 from impasto.engine.plan import keepings
-from impasto.engine.streaming import Keeping, StreamedNetwork, StreamedObjective, Streaming
+from impasto.engine.streamed_objective import StreamedObjective
+from impasto.engine.streaming import Keeping, StreamedNetwork, Streaming
 from impasto.engine.verify import probe_image
 from impasto.export.encoder import Encoder, feature_size
 from impasto.export.strips import segments_of

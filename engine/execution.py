@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,7 +10,9 @@ from impasto.engine.backends.base import FloatArray
 from impasto.engine.compilation import Candidate, compile_gradient
 from impasto.engine.network import Network
 from impasto.engine.objective import Objective, Targets, blended, targets_of
-from impasto.engine.streaming import Keeping, StreamedNetwork, StreamedObjective, Streaming
+from impasto.engine.parts import Workers
+from impasto.engine.streamed_objective import StreamedObjective
+from impasto.engine.streaming import Keeping, StreamedNetwork, Streaming
 from impasto.errors import CheckpointError
 from impasto.export.gradient import build_feature_graph
 from impasto.export.strips import segments_of
@@ -118,13 +119,13 @@ def open_objective(
     size: Size,
     targets: Targets,
     weights: Mapping[str, FloatArray],
-    executor: Executor | None = None,
+    workers: Workers | None = None,
 ) -> Objective | StreamedObjective:
     """Return the objective at images of `size`, compiled as far as it is at once."""
     if execution.streaming is None:
         return Objective(compile_gradient(chosen, network, size), targets, weights)
     streamed = StreamedNetwork(
-        network, chosen.backend, chosen.lowering, size, execution.streaming, executor
+        network, chosen.backend, chosen.lowering, size, execution.streaming, workers
     )
     return StreamedObjective(streamed, targets, weights)
 
@@ -136,7 +137,7 @@ def targets_for(
     content: FloatArray,
     styles: Sequence[FloatArray],
     blend_weights: Sequence[float],
-    executor: Executor | None = None,
+    workers: Workers | None = None,
 ) -> dict[str, FloatArray]:
     """Return the targets of one scale; see `impasto.engine.objective.targets_of`.
 
@@ -151,7 +152,7 @@ def targets_for(
     def streamed(image: FloatArray) -> StreamedNetwork:
         height, width = image.shape[2:]
         return StreamedNetwork(
-            network, chosen.backend, chosen.lowering, (height, width), streaming, executor
+            network, chosen.backend, chosen.lowering, (height, width), streaming, workers
         )
 
     maps, _ = streamed(content).features_and_grams(content, network.content_layers, ())

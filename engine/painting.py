@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -20,11 +19,12 @@ from impasto.engine.machine import return_freed_memory
 from impasto.engine.objective import Objective, weights_for
 from impasto.engine.optimizers import BestSoFar, Optimizer, OptimizerState, Step, make_optimizer
 from impasto.engine.options import Options
+from impasto.engine.parts import Workers
 from impasto.engine.plan import ScalePlan
 from impasto.engine.preparation import Prepared
 from impasto.engine.result import Callback, FloatArray, Iterate, Status, StylizeResult
 from impasto.engine.resumption import Progress, snapshot_of
-from impasto.engine.streaming import StreamedObjective
+from impasto.engine.streamed_objective import StreamedObjective
 from impasto.errors import OptimizationError
 from impasto.models.weights.cache import cache_directory
 
@@ -65,8 +65,8 @@ class Painting:
     callback : callable, optional
     autosave : Autosave
     clock : Stopwatch
-    executor : Executor, optional
-        Runs the parts of tiled scales.
+    workers : Workers, optional
+        Compute the parts of tiled scales.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Painting:
         callback: Callback | None,
         autosave: Autosave,
         clock: Stopwatch,
-        executor: Executor | None,
+        workers: Workers | None,
     ) -> None:
         self._prepared = prepared
         self._options = prepared.options
@@ -86,7 +86,7 @@ class Painting:
         self._callback = callback
         self._autosave = autosave
         self._clock = clock
-        self._executor = executor
+        self._workers = workers
         self._began = time.perf_counter()
 
     def run(self, progress: Progress, *, resumed: bool = False) -> StylizeResult:
@@ -143,7 +143,7 @@ class Painting:
                 to_network(content),
                 [to_network(style) for style in prepared.inputs.styles_at(plan.style_sizes)],
                 options.style_blend_weights,
-                self._executor,
+                self._workers,
             )
         return_freed_memory()  # what verifying, the scale before and the targets have left
         with self._clock("compile"):
@@ -155,7 +155,7 @@ class Painting:
                 plan.size,
                 targets,
                 weights,
-                self._executor,
+                self._workers,
             )
         search = _Search(self, plan, progress, first, content, objective)
         del first, targets

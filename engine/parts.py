@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -13,10 +14,26 @@ import onnx
 
 from impasto.engine.backends.base import Backend, CompiledGraph, FloatArray
 
-__all__ = ["Part", "Parts", "run_in_order"]
+__all__ = ["Part", "Parts", "Workers", "run_in_order"]
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Where parts are computed.
+
+    Parameters
+    ----------
+    executor : Executor
+        Of threads, each of which compiles its own graphs.
+    at_a_time : int
+        Parts handed to it at a time, which bounds the memory.
+    """
+
+    executor: Executor
+    at_a_time: int = 2
 
 
 class Part:
@@ -87,8 +104,7 @@ class Parts:
 
 
 def run_in_order(
-    executor: Executor | None,
-    in_flight: int,
+    workers: Workers | None,
     work: Callable[[Job], Mapping[str, FloatArray]],
     jobs: Iterable[Job],
 ) -> Iterator[tuple[Job, Mapping[str, FloatArray]]]:
@@ -98,15 +114,13 @@ def run_in_order(
 
     Parameters
     ----------
-    executor : Executor, optional
+    workers : Workers, optional
         Where the work is done; by default here, one job after the other.
-    in_flight : int
-        Most jobs handed out and not yet yielded: what bounds the memory.
     work : callable
-        Returns arrays that the next job may overwrite; jobs of an executor have them copied.
+        Returns arrays that the next job may overwrite; the jobs of workers have them copied.
     jobs : iterable
     """
-    if executor is None:
+    if workers is None:
         for job in jobs:
             yield job, work(job)
         return
@@ -117,10 +131,10 @@ def run_in_order(
     pending: deque[tuple[Job, Future[dict[str, FloatArray]]]] = deque()
     try:
         for job in jobs:
-            if len(pending) >= in_flight:
+            if len(pending) >= workers.at_a_time:
                 done, future = pending.popleft()
                 yield done, future.result()
-            pending.append((job, executor.submit(copied, job)))
+            pending.append((job, workers.executor.submit(copied, job)))
         while pending:
             done, future = pending.popleft()
             yield done, future.result()

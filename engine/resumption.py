@@ -19,7 +19,7 @@ from impasto.engine.optimizers import OptimizerState
 from impasto.engine.options import INITS, Options
 from impasto.engine.preparation import Prepared
 from impasto.engine.result import FloatArray
-from impasto.engine.scales import scales_for
+from impasto.engine.scales import total_iterations
 from impasto.errors import CheckpointError, UsageError
 
 __all__ = ["Progress", "Recorded", "header_of", "progress_of", "recorded_in", "snapshot_of"]
@@ -59,9 +59,7 @@ class Recorded:
     @property
     def iterations(self) -> int:
         """Steps over all scales."""
-        options = self.options
-        scales = scales_for(options.scales, options.size, options.iterations)
-        return sum(scale.iterations for scale in scales)
+        return total_iterations(self.options.schedule)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,7 @@
-"""The objective of a run in bounded memory: whole-image loss and gradient, strip by strip.
+"""A network over a picture of any size in bounded memory: forward and back, strip by strip.
 
 `StreamedNetwork` runs the two passes of `impasto.export.strip_graphs` and owns what lies between
-them; `StreamedObjective` adds targets and weights and looks to the outside like
-`impasto.engine.objective.Objective`. Both give the numbers of the whole graph up to rounding.
+them; `impasto.engine.streamed_objective` adds targets and weights.
 
 What is kept between the passes is the output of every pooling: 120 bytes a pixel for VGG-19. The
 rest is computed again in the backward pass, except for what `Keeping` names.
@@ -11,7 +10,6 @@ rest is computed again in the backward pass, except for what `Keeping` names.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -20,13 +18,12 @@ import numpy.typing as npt
 
 from impasto.engine.backends.base import Backend, FloatArray
 from impasto.engine.network import Network
-from impasto.engine.parts import Part, Parts, run_in_order
+from impasto.engine.parts import Part, Parts, Workers, run_in_order
 from impasto.engine.stored import Features, Signs, Stored
-from impasto.export.encoder import feature_size
 from impasto.export.strip_graphs import build_strip_backward, build_strip_forward
 from impasto.export.strips import Segment, Strip, segments_of, strips_of
 
-__all__ = ["Keeping", "StreamedNetwork", "StreamedObjective", "Streaming", "Sums"]
+__all__ = ["Keeping", "StreamedNetwork", "Streaming", "Sums"]
 
 Arrays = Mapping[str, FloatArray]
 Matrix = npt.NDArray[np.float64]
@@ -95,10 +92,8 @@ class StreamedNetwork:
     size : (height, width)
         Of the image.
     streaming : Streaming
-    executor : Executor, optional
-        Runs parts at the same time; its threads each compile their own graphs.
-    in_flight : int
-        Parts handed to the executor at a time.
+    workers : Workers, optional
+        Compute parts at the same time.
     dtype : numpy dtype
         float32, or float64 to test against, with a backend that runs it.
     """
@@ -110,8 +105,7 @@ class StreamedNetwork:
         lowering: str,
         size: tuple[int, int],
         streaming: Streaming,
-        executor: Executor | None = None,
-        in_flight: int = 2,
+        workers: Workers | None = None,
         dtype: npt.DTypeLike = np.float32,
     ) -> None:
         self.network = network
@@ -119,10 +113,10 @@ class StreamedNetwork:
         self.streaming = streaming
         self.dtype = np.dtype(dtype)
         self._lowering = lowering
-        self._executor, self._in_flight = executor, in_flight
+        self._workers = workers
         self._parts = Parts(backend)
         self.segments = segments_of(network.encoder.layers)
-        self._sizes = _sizes_by_layer(network, size)
+        self._sizes = network.feature_sizes(size)
         inputs = [size, *(self._sizes[segment.output.name] for segment in self.segments)]
         self._widths = [width for _, width in inputs]
         self._shapes = [
@@ -281,7 +275,7 @@ class StreamedNetwork:
             return part.run()
 
         strips = self._strips[segment.index]
-        return run_in_order(self._executor, self._in_flight, work, strips)
+        return run_in_order(self._workers, work, strips)
 
     def _run_backward(
         self,
@@ -324,69 +318,7 @@ class StreamedNetwork:
             return part.run()
 
         strips = self._strips[segment.index]
-        return run_in_order(self._executor, self._in_flight, work, strips)
-
-
-class StreamedObjective:
-    """The objective of `impasto.engine.objective.Objective`, in bounded memory.
-
-    Parameters
-    ----------
-    streamed : StreamedNetwork
-    targets : mapping of str to ndarray
-        ``content.<layer>`` and ``style.<layer>``.
-    weights : mapping of str to ndarray
-        ``content_weight.<layer>``, ``style_weight.<layer>`` and ``tv_weight`` scalars.
-
-    Attributes
-    ----------
-    evaluations : int
-        Calls so far.
-    losses : dict of str to float
-        Weighted terms of the last call, by the graph's output names.
-    """
-
-    def __init__(self, streamed: StreamedNetwork, targets: Arrays, weights: Arrays) -> None:
-        self._streamed = streamed
-        self._targets = targets
-        self._weights = {name: float(value) for name, value in weights.items()}
-        self._gradient: FloatArray = np.empty((1, 3, *streamed.size), streamed.dtype)
-        self.evaluations = 0
-        self.losses: dict[str, float] = {}
-
-    def __call__(self, image: FloatArray) -> tuple[float, FloatArray]:
-        """Return the loss and its gradient at `image`, of shape (1, 3, H, W).
-
-        The gradient array belongs to the objective: the next call overwrites it.
-        """
-        sums = self._streamed.forward(image, self._targets)
-        losses, coefficients = self._losses_and_coefficients(sums)
-        self._streamed.backward(image, coefficients, self._targets, self._gradient)
-        self.evaluations += 1
-        self.losses = losses
-        return sum(losses.values()), self._gradient
-
-    def _losses_and_coefficients(
-        self, sums: Sums
-    ) -> tuple[dict[str, float], dict[str, FloatArray]]:
-        """Return the weighted terms, and S and c of `impasto.export.strip_graphs`; in float64."""
-        losses: dict[str, float] = {}
-        coefficients: dict[str, FloatArray] = {}
-        network, weights, dtype = self._streamed.network, self._weights, self._streamed.dtype
-        for name in network.content_layers:
-            per_element = weights[f"content_weight.{name}"] / self._streamed.elements(name)
-            losses[f"content_loss.{name}"] = per_element * sums.squares[name]
-            coefficients[f"content_coefficient.{name}"] = np.array(2 * per_element, dtype)
-        for name in network.style_layers:
-            elements = self._streamed.elements(name)
-            difference = sums.grams[name] / elements - self._targets[f"style.{name}"]
-            per_element = weights[f"style_weight.{name}"] / difference.size
-            losses[f"style_loss.{name}"] = per_element * float(np.sum(difference**2))
-            matrix = 4 * per_element / elements * difference
-            coefficients[f"style_coefficient.{name}"] = matrix.astype(dtype)
-        losses["tv_loss"] = weights["tv_weight"] * sums.variation
-        coefficients["tv_weight"] = np.array(weights["tv_weight"], dtype)
-        return losses, coefficients
+        return run_in_order(self._workers, work, strips)
 
 
 class _Scatter:
@@ -415,15 +347,6 @@ class _Scatter:
         stop = self._next_read.get(strip, strip.read.stop)
         self._out[:, strip.read.start : stop] = part[:, : stop - strip.read.start]
         self._waiting = part[:, stop - strip.read.start :].copy()
-
-
-def _sizes_by_layer(network: Network, size: tuple[int, int]) -> dict[str, tuple[int, int]]:
-    sizes = {}
-    height, width = size
-    for layer in network.encoder.layers:
-        height, width = feature_size([layer], height, width)
-        sizes[layer.name] = height, width
-    return sizes
 
 
 def _in(segment: Segment, names: Collection[str]) -> tuple[str, ...]:

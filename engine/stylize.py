@@ -7,7 +7,6 @@ Everything it calls has a module of its own.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +14,13 @@ from typing import Any
 
 from impasto.engine.autosave import Autosave
 from impasto.engine.backends import open_backend
-from impasto.engine.checkpoint import CheckpointStore
+from impasto.engine.checkpoint import CheckpointStore, Snapshot
 from impasto.engine.compilation import Candidate, verified
 from impasto.engine.execution import Execution
 from impasto.engine.inputs import Picture
 from impasto.engine.options import Options
 from impasto.engine.painting import Painting, Stopwatch
+from impasto.engine.parts import Workers
 from impasto.engine.plan import Plan
 from impasto.engine.preparation import Prepared, prepare
 from impasto.engine.result import Callback, StylizeResult
@@ -47,7 +47,7 @@ def stylize(
     *,
     callback: Callback | None = None,
     checkpoint: Path | str | None = None,
-    executor: Executor | None = None,
+    workers: Workers | None = None,
 ) -> StylizeResult:
     """Paint `content` in the style of `styles`.
 
@@ -67,9 +67,9 @@ def stylize(
         A directory to save the run's state in, for :func:`resume`: at the start, and then every 5
         seconds, or every iteration if that is longer. It is removed when the run is done, and
         stays when it is cancelled or fails.
-    executor : concurrent.futures.Executor, optional
-        Of threads. Runs the parts of a tiled gradient at the same time; each thread compiles its
-        own graphs. The result does not depend on it.
+    workers : Workers, optional
+        Threads that compute the parts of a tiled gradient at the same time. The result does not
+        depend on them; the plan counts their memory.
 
     Returns
     -------
@@ -99,10 +99,10 @@ def stylize(
     """
     clock = Stopwatch()
     with clock("load"):
-        prepared = prepare(content, styles, options or Options())
+        prepared = prepare(content, styles, options or Options(), workers)
     with CheckpointStore(Path(checkpoint)) if checkpoint else nullcontext() as store:
         result = paint_prepared(
-            prepared, clock=clock, callback=callback, store=store, executor=executor
+            prepared, clock=clock, callback=callback, store=store, workers=workers
         )
         _finish(store, result)
     return result
@@ -114,7 +114,7 @@ def resume(
     content: Picture | None = None,
     styles: Sequence[Picture] | None = None,
     callback: Callback | None = None,
-    executor: Executor | None = None,
+    workers: Workers | None = None,
 ) -> StylizeResult:
     """Go on with a run that was stopped, from its checkpoint directory.
 
@@ -128,7 +128,7 @@ def resume(
         What was given to :func:`stylize` as `checkpoint`.
     content, styles
         The pictures again, where they were given as arrays; files are found by their paths.
-    callback, executor
+    callback, workers
         As in :func:`stylize`.
 
     Raises
@@ -139,7 +139,12 @@ def resume(
     """
     with CheckpointStore(Path(directory), create=False) as store:
         result = resume_from(
-            store, content=content, styles=styles, callback=callback, executor=executor
+            store,
+            store.load(),
+            content=content,
+            styles=styles,
+            callback=callback,
+            workers=workers,
         )
         _finish(store, result)
     return result
@@ -152,7 +157,7 @@ def paint_prepared(
     callback: Callback | None = None,
     store: CheckpointStore | None = None,
     note: Mapping[str, str] | None = None,
-    executor: Executor | None = None,
+    workers: Workers | None = None,
 ) -> StylizeResult:
     """Paint what `prepare` returned; the checkpoint stays in `store`, which is the caller's.
 
@@ -160,7 +165,7 @@ def paint_prepared(
     ----------
     prepared : Prepared
     clock : Stopwatch, optional
-    callback, executor
+    callback, workers
         As in :func:`stylize`.
     store : CheckpointStore, optional
     note : mapping of str to str, optional
@@ -174,30 +179,40 @@ def paint_prepared(
     with clock("compile"):
         prepared, chosen = _verified(prepared)
     header |= _settled(prepared, chosen)
-    painting = Painting(prepared, chosen, header, callback, autosave, clock, executor)
+    painting = Painting(prepared, chosen, header, callback, autosave, clock, workers)
     return painting.run(Progress())
 
 
 def resume_from(
     store: CheckpointStore,
+    snapshot: Snapshot,
     *,
     content: Picture | None = None,
     styles: Sequence[Picture] | None = None,
     callback: Callback | None = None,
-    executor: Executor | None = None,
+    workers: Workers | None = None,
 ) -> StylizeResult:
-    """Go on with the run in an open store, which is the caller's; see :func:`resume`."""
+    """Go on with a run; see :func:`resume`.
+
+    Parameters
+    ----------
+    store : CheckpointStore
+        Open, and the caller's.
+    snapshot : Snapshot
+        What it has loaded.
+    content, styles, callback, workers
+        As in :func:`resume`.
+    """
     clock = Stopwatch()
     with clock("load"):
-        snapshot = store.load()
         recorded = recorded_in(snapshot)
-        prepared = _prepared_again(recorded, content, styles)
+        prepared = _prepared_again(recorded, content, styles, workers)
         progress = progress_of(snapshot, [item.size for item in prepared.plan.scales])
     with clock("compile"):
         prepared, chosen = _chosen_again(recorded, prepared)
     header = {key: value for key, value in snapshot.header.items() if key != "progress"}
     header |= _settled(prepared, chosen)
-    painting = Painting(prepared, chosen, header, callback, Autosave(store), clock, executor)
+    painting = Painting(prepared, chosen, header, callback, Autosave(store), clock, workers)
     return painting.run(progress, resumed=True)
 
 
@@ -230,7 +245,10 @@ def _verified(prepared: Prepared) -> tuple[Prepared, Candidate]:
 
 
 def _prepared_again(
-    recorded: Recorded, content: Picture | None, styles: Sequence[Picture] | None
+    recorded: Recorded,
+    content: Picture | None,
+    styles: Sequence[Picture] | None,
+    workers: Workers | None,
 ) -> Prepared:
     """Load the pictures of a checkpoint, and compute them as before."""
     photo = content if content is not None else recorded.content
@@ -240,7 +258,8 @@ def _prepared_again(
             "The run's pictures were given as arrays, which a checkpoint does not hold; give them "
             "again: resume(directory, content=..., styles=[...])."
         )
-    prepared = prepare(photo, [each for each in paintings if each is not None], recorded.options)
+    given = [each for each in paintings if each is not None]
+    prepared = prepare(photo, given, recorded.options, workers)
     check_digests(prepared.inputs, recorded)
     plans = prepared.plan.scales
     if len(plans) != len(recorded.executions):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from impasto.engine.images import load_image, save_image
+    from impasto.engine.parts import Workers
     from impasto.engine.options import PRESETS, Options, preset_options
     from impasto.engine.result import Iterate, Status, StylizeResult
     from impasto.engine.stylize import resume, stylize
@@ -29,6 +30,7 @@ __all__ = [
     "Options",
     "Status",
     "StylizeResult",
+    "Workers",
     "__version__",
     "load_image",
     "preset_options",
@@ -46,6 +48,7 @@ _HOMES = {
     "Options": "impasto.engine.options",
     "Status": "impasto.engine.result",
     "StylizeResult": "impasto.engine.result",
+    "Workers": "impasto.engine.parts",
     "load_image": "impasto.engine.images",
     "preset_options": "impasto.engine.options",
     "resume": "impasto.engine.stylize",

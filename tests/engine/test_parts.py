@@ -13,7 +13,7 @@ import pytest
 
 from impasto.engine.backends import open_backend
 from impasto.engine.backends.base import Backend, FloatArray
-from impasto.engine.parts import Parts, run_in_order
+from impasto.engine.parts import Parts, Workers, run_in_order
 from impasto.export.graph import GraphBuilder
 
 Arrays = dict[str, FloatArray]
@@ -49,7 +49,7 @@ def test_results_come_in_the_order_of_the_jobs() -> None:
         return number(job)
 
     with ThreadPoolExecutor(2) as executor:
-        found = [(job, int(done["n"])) for job, done in run_in_order(executor, 2, work, range(10))]
+        found = [(job, int(done["n"])) for job, done in run_in_order(Workers(executor, 2), work, range(10))]
     assert found == [(job, job) for job in range(10)]
 
 
@@ -60,15 +60,15 @@ def test_without_an_executor_a_job_runs_when_it_is_asked_for() -> None:
         ran.append(job)
         return number(job)
 
-    results = run_in_order(None, 3, work, range(3))
+    results = run_in_order(None, work, range(3))
     for job in range(3):
         assert ran == list(range(job))
         found, value = next(results)
         assert (found, int(value["n"])) == (job, job)
 
 
-@pytest.mark.parametrize("in_flight", [1, 2, 5])
-def test_no_more_jobs_are_handed_out_than_may_be_in_flight(in_flight: int) -> None:
+@pytest.mark.parametrize("at_a_time", [1, 2, 5])
+def test_no_more_jobs_are_handed_out_than_may_be_in_flight(at_a_time: int) -> None:
     handed_out = 0
 
     def jobs() -> Iterator[int]:
@@ -79,10 +79,10 @@ def test_no_more_jobs_are_handed_out_than_may_be_in_flight(in_flight: int) -> No
 
     yielded = 0
     with ThreadPoolExecutor(2) as executor:
-        for _ in run_in_order(executor, in_flight, number, jobs()):
+        for _ in run_in_order(Workers(executor, at_a_time), number, jobs()):
             yielded += 1
             # One job more has been taken from the iterable, and waits for a place.
-            assert handed_out - yielded <= in_flight
+            assert handed_out - yielded <= at_a_time
     assert yielded == 12
 
 
@@ -94,14 +94,14 @@ def test_results_are_copies_because_workers_use_their_arrays_again() -> None:
         return {"n": shared}
 
     with ThreadPoolExecutor(1) as executor:
-        results = list(run_in_order(executor, 4, work, range(6)))
+        results = list(run_in_order(Workers(executor, 4), work, range(6)))
     assert [int(value["n"]) for _, value in results] == list(range(6))
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_no_jobs_give_no_results(workers: int) -> None:
     with ThreadPoolExecutor(2) as executor:
-        assert list(run_in_order(executor if workers else None, 2, number, [])) == []
+        assert list(run_in_order(Workers(executor) if workers else None, number, [])) == []
 
 
 # -- failures ------------------------------------------------------------------------------------
@@ -120,7 +120,7 @@ def test_a_failure_reaches_the_caller_and_nothing_more_is_started() -> None:
         return number(job)
 
     with ThreadPoolExecutor(1) as executor:
-        results = run_in_order(executor, 5, work, range(20))
+        results = run_in_order(Workers(executor, 5), work, range(20))
         assert next(results)[0] == 0
         with pytest.raises(MemoryError, match="part 1"):
             next(results)
@@ -134,7 +134,7 @@ def test_a_failure_without_an_executor() -> None:
         raise MemoryError(f"part {job}")
 
     with pytest.raises(MemoryError, match="part 0"):
-        list(run_in_order(None, 2, work, range(3)))
+        list(run_in_order(None, work, range(3)))
 
 
 def test_a_caller_who_stops_early_leaves_nothing_waiting() -> None:
@@ -148,7 +148,7 @@ def test_a_caller_who_stops_early_leaves_nothing_waiting() -> None:
         return number(job)
 
     with ThreadPoolExecutor(1) as executor:
-        results = run_in_order(executor, 5, work, range(20))
+        results = run_in_order(Workers(executor, 5), work, range(20))
         next(results)
         results.close()  # type: ignore[attr-defined]
         release.set()

@@ -13,6 +13,7 @@ from stopped_runs import SHORT, STEPS, CopyingStore, assert_same, stop_after, wr
 
 from impasto import Iterate, Options, Status, load_image, stylize
 from impasto.engine.checkpoint import CheckpointStore, Snapshot, has_snapshot
+from impasto.engine.parts import Workers
 from impasto.engine.preparation import prepare
 from impasto.engine.stylize import paint_prepared, resume
 from impasto.errors import CheckpointError, CheckpointWriteError
@@ -242,9 +243,9 @@ def test_an_executor_changes_nothing(photo: Path, painting: Path, checkpoint: Pa
             tiled,
             callback=stop_after(6),
             checkpoint=checkpoint,
-            executor=executor,
+            workers=Workers(executor),
         )
-        assert_same(resume(checkpoint, executor=executor), expected)
+        assert_same(resume(checkpoint, workers=Workers(executor)), expected)
 
 
 def test_strips_are_cut_as_before_whatever_the_memory_is_today(

@@ -32,7 +32,9 @@ from impasto.engine.backends import open_backend
 from impasto.engine.network import Network
 from impasto.engine.objective import Objective, targets_of
 from impasto.engine.plan import keepings
-from impasto.engine.streaming import Keeping, StreamedNetwork, StreamedObjective, Streaming
+from impasto.engine.parts import Workers
+from impasto.engine.streamed_objective import StreamedObjective
+from impasto.engine.streaming import Keeping, StreamedNetwork, Streaming
 from impasto.export.encoder import feature_size
 from impasto.export.gradient import build_feature_graph, build_gradient_graph
 from impasto.export.strips import segments_of
@@ -324,7 +326,7 @@ def test_targets_stop_at_the_last_layer_asked_for_and_do_not_disturb_the_objecti
     assert_task_exact(objective, task)
 
 
-# -- executors -----------------------------------------------------------------------------------
+# -- workers -------------------------------------------------------------------------------------
 
 
 @in_both_networks
@@ -333,7 +335,7 @@ def test_workers_change_no_bit(name: str) -> None:
     keeping = every_sign(task)
     loss, gradient = streamed_in_double(task, 8, keeping)(task.image)
     with ThreadPoolExecutor(2) as executor:
-        objective = streamed_in_double(task, 8, keeping, executor, in_flight=3)
+        objective = streamed_in_double(task, 8, keeping, Workers(executor, 3))
         for _ in range(2):
             found, streamed = objective(task.image)
             assert found == loss

@@ -25,7 +25,9 @@ from style_cases import (
 
 from impasto.engine.backends import Backend
 from impasto.engine.network import Network
-from impasto.engine.streaming import Keeping, StreamedNetwork, StreamedObjective, Streaming
+from impasto.engine.parts import Workers
+from impasto.engine.streamed_objective import StreamedObjective
+from impasto.engine.streaming import Keeping, StreamedNetwork, Streaming
 from impasto.export.encoder import Encoder
 from impasto.models.layer import Architecture, Pooling, PoolRounding, Preprocessing
 from impasto.models.registry import model_spec
@@ -129,8 +131,7 @@ def streamed_in_double(
     task: Task,
     rows: int,
     keeping: Keeping | None = None,
-    executor: Executor | None = None,
-    in_flight: int = 2,
+    workers: Workers | None = None,
 ) -> StreamedObjective:
     network = StreamedNetwork(
         task.network,
@@ -138,8 +139,7 @@ def streamed_in_double(
         "portable",
         task.size,
         streaming_of(task.network, rows, keeping),
-        executor,
-        in_flight,
+        workers,
         np.float64,
     )
     weights: Any = {name: np.array(value) for name, value in task.weights.items()}

@@ -52,7 +52,8 @@ def resume(
     from impasto.engine.stylize import resume_from
 
     with CheckpointStore(directory, create=False) as store:
-        recorded = recorded_in(store.load())
+        snapshot = store.load()
+        recorded = recorded_in(snapshot)
         # Neither -o nor a checkpoint somebody made up may replace one of them.
         pictures = [Path(path) for path in (recorded.content, *recorded.styles) if path]
         inputs = [*pictures, *other_inputs(recorded.options)]
@@ -73,7 +74,7 @@ def resume(
             painting_progress(recorded.iterations, recorded.options.print_every) as reporter,
         ):
             result = run_and_save(
-                lambda callback: resume_from(store, callback=callback),
+                lambda callback: resume_from(store, snapshot, callback=callback),
                 recorded.options,
                 target,
                 store,

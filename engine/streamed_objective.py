@@ -1,0 +1,76 @@
+"""The objective of a run in bounded memory, from the sums of all strips."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from impasto.engine.backends.base import FloatArray
+from impasto.engine.streaming import StreamedNetwork, Sums
+
+__all__ = ["StreamedObjective"]
+
+Arrays = Mapping[str, FloatArray]
+
+
+class StreamedObjective:
+    """The objective of `impasto.engine.objective.Objective`, in bounded memory.
+
+    Parameters
+    ----------
+    streamed : StreamedNetwork
+    targets : mapping of str to ndarray
+        ``content.<layer>`` and ``style.<layer>``.
+    weights : mapping of str to ndarray
+        ``content_weight.<layer>``, ``style_weight.<layer>`` and ``tv_weight`` scalars.
+
+    Attributes
+    ----------
+    evaluations : int
+        Calls so far.
+    losses : dict of str to float
+        Weighted terms of the last call, by the graph's output names.
+    """
+
+    def __init__(self, streamed: StreamedNetwork, targets: Arrays, weights: Arrays) -> None:
+        self._streamed = streamed
+        self._targets = targets
+        self._weights = {name: float(value) for name, value in weights.items()}
+        self._gradient: FloatArray = np.empty((1, 3, *streamed.size), streamed.dtype)
+        self.evaluations = 0
+        self.losses: dict[str, float] = {}
+
+    def __call__(self, image: FloatArray) -> tuple[float, FloatArray]:
+        """Return the loss and its gradient at `image`, of shape (1, 3, H, W).
+
+        The gradient array belongs to the objective: the next call overwrites it.
+        """
+        sums = self._streamed.forward(image, self._targets)
+        losses, coefficients = self._losses_and_coefficients(sums)
+        self._streamed.backward(image, coefficients, self._targets, self._gradient)
+        self.evaluations += 1
+        self.losses = losses
+        return sum(losses.values()), self._gradient
+
+    def _losses_and_coefficients(
+        self, sums: Sums
+    ) -> tuple[dict[str, float], dict[str, FloatArray]]:
+        """Return the weighted terms, and S and c of `impasto.export.strip_graphs`; in float64."""
+        losses: dict[str, float] = {}
+        coefficients: dict[str, FloatArray] = {}
+        network, weights, dtype = self._streamed.network, self._weights, self._streamed.dtype
+        for name in network.content_layers:
+            per_element = weights[f"content_weight.{name}"] / self._streamed.elements(name)
+            losses[f"content_loss.{name}"] = per_element * sums.squares[name]
+            coefficients[f"content_coefficient.{name}"] = np.array(2 * per_element, dtype)
+        for name in network.style_layers:
+            elements = self._streamed.elements(name)
+            difference = sums.grams[name] / elements - self._targets[f"style.{name}"]
+            per_element = weights[f"style_weight.{name}"] / difference.size
+            losses[f"style_loss.{name}"] = per_element * float(np.sum(difference**2))
+            matrix = 4 * per_element / elements * difference
+            coefficients[f"style_coefficient.{name}"] = matrix.astype(dtype)
+        losses["tv_loss"] = weights["tv_weight"] * sums.variation
+        coefficients["tv_weight"] = np.array(weights["tv_weight"], dtype)
+        return losses, coefficients
