@@ -74,15 +74,17 @@ def main() -> None:
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        print(json.dumps(measure(*arguments.one, arguments.size, arguments.runs)))
+        backend, precision, lowering = arguments.one
+        measured = measure(backend, precision, lowering, arguments.size, arguments.runs)
+        print(json.dumps(measured))
         return
     results: dict[str, list[dict[str, Any]]] = {" ".join(c): [] for c in configurations()}
     for _ in range(arguments.rounds):
-        for key, measured in results.items():
+        for key, runs in results.items():
             command = [sys.executable, __file__, "--one", *key.split()]
             command += ["--size", str(arguments.size), "--runs", str(arguments.runs)]
             ran = subprocess.run(command, capture_output=True, text=True, check=True)
-            measured.append(json.loads(ran.stdout))
+            runs.append(json.loads(ran.stdout))
     rows = {key: summary(measured) for key, measured in results.items()}
     print(f"VGG-19, {arguments.size}x{arguments.size}, loss and gradient")
     print(f"{'configuration':32} {'median s':>9} {'min':>7} {'max':>7} {'compile s':>10} {'MB':>6}")

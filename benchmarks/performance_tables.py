@@ -1,0 +1,138 @@
+"""Markdown tables of what the benchmarks have measured; of results as they are saved."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+__all__ = ["LABELS", "MODELS", "peak", "peers_table", "roofline_table", "time_to_loss_table"]
+
+MODELS = {"vgg19": "VGG-19", "nin": "NIN", "vgg16": "VGG-16"}
+
+LABELS = {
+    "torch-f32": "PyTorch f32",
+    "torch-f32-nhwc": "PyTorch f32, channels last",
+    "torch-bf16": "PyTorch bf16",
+    "torch-bf16-nhwc": "PyTorch bf16, channels last",
+    "onnxruntime-f32": "ONNX Runtime f32",
+    "openvino-f32": "OpenVINO f32",
+    "openvino-bf16": "OpenVINO bf16",
+}
+"""Names for people by configuration, in the order they are shown."""
+
+PEERS = [name for name in LABELS if name.startswith("torch")]
+WORK = {"product": "matrix product", "convolution": "3x3 convolution"}
+
+
+def peers_table(result: dict[str, Any]) -> str:
+    """Return the table of peers.py: by network and size, seconds, ratios and memory."""
+    shown = [name for name in PEERS if any(r["configuration"] == name for r in result["rows"])]
+    ratios = [f"vs {LABELS[name].removeprefix('PyTorch ')}" for name in shown]
+    head = ["network", "pixels", "configuration", "seconds", "from - to", *ratios, "peak MB"]
+    rows = []
+    for row in _in_order(result["rows"]):
+        same = [r for r in result["rows"] if _place(r) == _place(row)]
+        medians = {r["configuration"]: r["median_s"] for r in same}
+        rows.append(
+            [
+                MODELS[row["model"]],
+                f"{row['size']}x{row['size']}",
+                LABELS[row["configuration"]],
+                f"{row['median_s']:.3f}",
+                f"{min(row['seconds']):.3f} - {max(row['seconds']):.3f}",
+                *(_ratio(medians.get(name), row["median_s"]) for name in shown),
+                f"{row['peak_rss_bytes'] / 1e6:.0f}",
+            ]
+        )
+    return _table(head, rows)
+
+
+def roofline_table(result: dict[str, Any]) -> str:
+    """Return the tables of roofline.py: the peaks, and evaluations as shares of them."""
+    peaks = [
+        [
+            WORK[row["work"]],
+            row["shape"],
+            LABELS.get(row["configuration"], "NumPy f32"),
+            f"{max(row['gflops']):.0f}",
+        ]
+        for row in result["peaks"]
+    ]
+    shares = []
+    for row in result["evaluations"]:
+        precision = precision_of(row["configuration"])
+        rate = row["gflop"] / row["median_s"]
+        shares.append(
+            [
+                MODELS[row["model"]],
+                f"{row['size']}x{row['size']}",
+                LABELS[row["configuration"]],
+                f"{row['gflop']:.0f}",
+                f"{row['median_s']:.3f}",
+                f"{rate:.0f}",
+                *(f"{rate / peak(result, work, precision):.0%}" for work in WORK),
+            ]
+        )
+    head = ["network", "pixels", "configuration", "GFLOP", "seconds", "GFLOP/s"]
+    head += [f"of the best {name}" for name in WORK.values()]
+    return _table(["work", "shape", "by", "GFLOP/s"], peaks) + "\n\n" + _table(head, shares)
+
+
+def peak(result: dict[str, Any], work: str, precision: str) -> float:
+    """Return the most GFLOP/s that any runtime reached at `work` in a precision."""
+    return max(
+        float(max(row["gflops"]))
+        for row in result["peaks"]
+        if row["work"] == work and precision_of(row["configuration"]) == precision
+    )
+
+
+def precision_of(configuration: str) -> str:
+    """Return ``f32`` or ``bf16`` of a configuration's name."""
+    return configuration.split("-")[1]
+
+
+def time_to_loss_table(result: dict[str, Any]) -> str:
+    """Return the table of time_to_loss.py: a row for each pair, and the median ratio."""
+    rows, ratios = [], []
+    for pair in result["pairs"]:
+        theirs, ours, reached = pair["torch"], pair["ours"], pair["ours"]["reached"]
+        ratio = theirs["seconds"] / reached["seconds"] if reached else None
+        ratios.append(ratio or 0.0)
+        rows.append(
+            [
+                " + ".join(pair["pair"]),
+                f"{pair['target_loss']:.3g}",
+                f"{theirs['evaluations']}",
+                f"{theirs['seconds']:.0f}",
+                f"{ours['backend']} {ours['precision']}",
+                f"{reached['evaluations']}" if reached else "not reached",
+                f"{reached['seconds']:.1f}" if reached else "",
+                f"{ratio:.1f}" if ratio else "",
+            ]
+        )
+    rows.append(["median", *[""] * 6, f"{statistics.median(ratios):.1f}"])
+    head = ["pair", "f32 loss", "PyTorch evaluations", "PyTorch s", "Impasto", "evaluations", "s"]
+    return _table([*head, "times as fast"], rows)
+
+
+def _place(row: dict[str, Any]) -> tuple[str, int]:
+    return row["model"], row["size"]
+
+
+def _in_order(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    models, names = list(MODELS), list(LABELS)
+    return sorted(
+        rows,
+        key=lambda r: (models.index(r["model"]), r["size"], names.index(r["configuration"])),
+    )
+
+
+def _ratio(theirs: float | None, ours: float) -> str:
+    return "" if theirs is None else f"{theirs / ours:.2f}"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
