@@ -127,7 +127,13 @@ class Options:
         choices=("safe", "reference"),
         group=SEARCH,
     )
-    history: int = option(20, "Pairs L-BFGS remembers.", "lbfgs-num-correction", group=SEARCH)
+    preconditioner: Literal["spectral", "none"] = option(
+        "spectral",
+        "Variables of lbfgs-numpy: frequencies scaled to be alike, or pixels as in neural-style.",
+        choices=("spectral", "none"),
+        group=SEARCH,
+    )
+    history: int = option(10, "Pairs L-BFGS remembers.", "lbfgs-num-correction", group=SEARCH)
     model: str = option("vgg19", "Network and weights; see `impasto models`.", group=LOOK)
     weights: Path | None = option(
         None, "Weights file to use instead of the model's own.", "model-file", group=LOOK
@@ -308,6 +314,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "iterations": 1000,
             "optimizer": "lbfgs-numpy",
             "first_step": "reference",
+            "preconditioner": "none",
             "style_weight": 100.0,
             "history": 100,
             "pool_rounding": "reference",

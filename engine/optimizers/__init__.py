@@ -47,7 +47,14 @@ def _lbfgsb(options: Options, _directory: Path | None) -> Optimizer:
 
 
 def _lbfgs(options: Options, directory: Path | None) -> Optimizer:
-    return Lbfgs(options.history, options.learning_rate or 1.0, options.first_step, directory)
+    return Lbfgs(
+        options.history,
+        options.learning_rate or 1.0,
+        options.first_step,
+        directory,
+        options.preconditioner,
+        options.threads,
+    )
 
 
 def _adam(options: Options, _directory: Path | None) -> Optimizer:

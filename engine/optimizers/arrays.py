@@ -15,9 +15,9 @@ BLOCK = 2**16
 """Entries of a block: what is written to a scratch array is still in the cache when it is read."""
 
 
-def blocks(size: int) -> Iterator[slice]:
-    """Return the slices that cut `size` entries into blocks."""
-    return (slice(start, min(start + BLOCK, size)) for start in range(0, size, BLOCK))
+def blocks(size: int, length: int = BLOCK) -> Iterator[slice]:
+    """Return the slices that cut `size` entries into blocks of `length`."""
+    return (slice(start, min(start + length, size)) for start in range(0, size, length))
 
 
 def scratch(size: int, dtype: npt.DTypeLike) -> FloatArray:

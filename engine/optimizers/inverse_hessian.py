@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
-from impasto.engine.optimizers.arrays import blocks, read_only, scratch
+from impasto.engine.optimizers.arrays import blocks, read_only
 from impasto.engine.optimizers.base import Numbers
 from impasto.engine.optimizers.mapped import MappedArray
 from impasto.engine.optimizers.state import StateReader
 from impasto.engine.result import FloatArray
 
-__all__ = ["InverseHessian"]
+__all__ = ["COLUMNS", "InverseHessian"]
 
 CURVATURE = 1e-10
 """Least y·s of a pair that is kept (torch/optim)."""
 
+COLUMNS = 2**18
+"""Entries of all pairs that are worked on at a time: enough for BLAS to use every core."""
+
+Products = npt.NDArray[np.float64]
+
 
 class InverseHessian:
     """The inverse Hessian H as the last pairs tell it, and the direction it gives.
+
+    The two-loop recursion (Nocedal and Wright 2006, algorithm 7.4) needs of the pairs s, y and the
+    gradient g nothing but their dot products: the direction is a combination of them whose factors
+    the recursion can find among the products (Chen, Wang and Zhou 2014, "Large-scale L-BFGS using
+    MapReduce"). So an update passes over the pairs twice, in matrix-vector products: once for the
+    products of the new y and g with all of them, once for the combination.
 
     The pairs are rows of two ring buffers, which have one row more than `history`: the free row
     takes the pair in the making, so that a pair that is refused costs no old one. Its step is the
@@ -37,7 +49,8 @@ class InverseHessian:
     directory : Path, optional
         Where the ring buffers are to be, in a file; see
         :class:`~impasto.engine.optimizers.mapped.MappedArray`. In memory if left out.
-        From a file one pair at a time is in memory, and none between calls.
+        From a file one step and `COLUMNS` entries of everything else are in memory at a time, and
+        nothing between calls.
 
     Attributes
     ----------
@@ -51,29 +64,27 @@ class InverseHessian:
     """
 
     def __init__(self, x: FloatArray, history: int, directory: Path | None = None) -> None:
-        shape = (history + 1, x.size)
-        self._mapped: MappedArray | None = None
-        if directory is None:
-            self._steps, self._changes = np.empty(shape, x.dtype), np.empty(shape, x.dtype)
-        else:
-            self._mapped = MappedArray((2, *shape), x.dtype, directory)
-            self._steps, self._changes = self._mapped.array
+        shape = (2, history + 1, x.size)
+        self._mapped = None if directory is None else MappedArray(shape, x.dtype, directory)
+        self._rings = np.zeros(shape, x.dtype) if self._mapped is None else self._mapped.array
+        self._steps, self._changes = self._rings
         self._history = history
-        self._scratch = scratch(x.size, x.dtype)
+        # By row: s·y where the step is not younger than the change, and y·y.
+        self._step_change: Products = np.zeros((history + 1, history + 1))
+        self._change_change: Products = np.zeros((history + 1, history + 1))
         self._next = 0
         self.forget()
 
     def forget(self) -> None:
         """Go back to knowing nothing."""
-        self._curvatures: deque[float] = deque()
-        self._scale = 1.0
+        self._count = 0
         self.is_new = True
         self._moved = False
 
     @property
     def is_empty(self) -> bool:
         """Whether no pair is remembered, so that the direction is −g."""
-        return not self._curvatures
+        return not self._count
 
     @property
     def direction(self) -> FloatArray:
@@ -91,33 +102,42 @@ class InverseHessian:
         with np.errstate(over="ignore", invalid="ignore"):
             if self._moved:
                 self.is_new = False
-                self._add_pair(gradient)
-            self._find_direction(gradient)
-            slope = float(np.dot(gradient, self.direction))
-        # The gradient belongs to the objective: the row of the next pair keeps it until then.
-        np.copyto(self._row(self._changes, self._next), gradient)
-        self._release(self._steps, self._changes)
+            step_gradient, change_gradient = self._products(gradient)
+            factors = self._factors(step_gradient, change_gradient)
+            slope = self._combine(gradient, *factors)
+        self.release()
         return -math.inf < slope < 0
 
-    def move(self, x: FloatArray, length: float) -> None:
-        """Add the step of `length` along the direction to `x`; the next pair remembers it."""
+    def move(self, length: float) -> FloatArray:
+        """Return the step of `length` along the direction; the next pair remembers it.
+
+        The row belongs to the pair; with a file, :meth:`release` is to be called after its use.
+        """
         self._moved = True
         step = self.direction
         # The next evaluation answers an iterate that is not finite.
         with np.errstate(over="ignore", invalid="ignore"):
             step *= length
-            x += step
-        self._release(self._steps, self._changes)
+        return step
+
+    def release(self) -> None:
+        """Let go of the memory that pairs in a file take for the moment."""
+        if self._mapped is not None:
+            self._mapped.release(self._rings)
 
     def numbers(self) -> Numbers:
         """Return the numbers of a state to be taken between :meth:`update` and :meth:`move`."""
-        curvatures = zip(self._serials(), self._curvatures, strict=True)
+        rows = self._rows()
+        told = {}
+        for place, serial in enumerate(self._serials()):
+            row, older = rows[place], rows[: place + 1]
+            products = (*self._step_change[older, row], *self._change_change[older, row])
+            told[_products_of(serial)] = " ".join(repr(float(product)) for product in products)
         return {
             "is_new": self.is_new,
-            "scale": self._scale,
-            "pairs": len(self._curvatures),
+            "pairs": self._count,
             "next_pair": self._next,
-            **{_curvature(serial): value for serial, value in curvatures},
+            **told,
         }
 
     def gradient(self) -> FloatArray:
@@ -141,21 +161,19 @@ class InverseHessian:
             If these are not pairs of so many iterations and of at most `history`.
         """
         self.is_new = reader.flag("is_new")
-        self._scale = reader.real("scale", 0.0)
         self._next = reader.integer("next_pair", 0, iteration - 1)
         most = 0 if self.is_new else min(self._history, self._next)
-        count = reader.integer("pairs", 0, most)
-        for serial in range(self._next - count, self._next):
-            self._curvatures.append(reader.real(_curvature(serial), CURVATURE))
+        self._count = reader.integer("pairs", 0, most)
+        rows = self._rows()
+        for place, serial in enumerate(self._serials()):
+            # The last of each half is the pair's own: s·y and y·y.
+            told = reader.reals(_products_of(serial), 2 * (place + 1), {place: CURVATURE, -1: 0.0})
+            row, older = rows[place], rows[: place + 1]
+            self._step_change[older, row], self._change_change[older, row] = np.split(told, 2)
+            self._change_change[row, older] = self._change_change[older, row]
             np.copyto(self._row(self._steps, serial), reader.pair(_step(serial)))
             np.copyto(self._row(self._changes, serial), reader.pair(_change(serial)))
-            self._release(self._steps, self._changes)
-
-    def _release(self, *arrays: FloatArray) -> None:
-        """Let go of the memory that pairs in a file take for the moment."""
-        if self._mapped is not None:
-            for array in arrays:
-                self._mapped.release(array)
+            self.release()
 
     def _row(self, ring: FloatArray, serial: int) -> FloatArray:
         row: FloatArray = ring[serial % len(ring)]
@@ -163,43 +181,101 @@ class InverseHessian:
 
     def _serials(self) -> range:
         """Return the numbers of the pairs remembered, the oldest first."""
-        return range(self._next - len(self._curvatures), self._next)
+        return range(self._next - self._count, self._next)
 
-    def _add_pair(self, gradient: FloatArray) -> None:
-        step, change = self._row(self._steps, self._next), self._row(self._changes, self._next)
-        np.subtract(gradient, change, out=change)
-        curvature, square = float(np.dot(change, step)), float(np.dot(change, change))
-        if not (curvature > CURVATURE and square > 0):
+    def _rows(self) -> npt.NDArray[np.intp]:
+        """Return the rows of the pairs remembered, the oldest first."""
+        return np.array(self._serials(), np.intp) % len(self._steps)
+
+    def _products(self, gradient: FloatArray) -> tuple[Products, Products]:
+        """Finish the pair in the making, if it is moved; return S·g and Y·g by row."""
+        free = self._next % len(self._steps)
+        # With all rows, also those not in use, which are zeros: a product's rounding depends on
+        # how many there are, and a resumed run is to round alike.
+        with_change, with_gradient = np.zeros((2, 2, len(self._steps)))
+        for block in self._blocks():
+            if self._moved:
+                np.subtract(gradient[block], self._changes[free, block], self._changes[free, block])
+                with_change += self._rings[:, :, block] @ self._changes[free, block]
+            with_gradient += self._rings[:, :, block] @ gradient[block]
+            self._release(block)
+        if self._moved:
+            self._add_pair(*with_change)
+        step_gradient, change_gradient = with_gradient
+        return step_gradient, change_gradient
+
+    def _add_pair(self, step_change: Products, change_change: Products) -> None:
+        """Keep the pair in the making, given its products with the rows, if it is a sound one."""
+        free = self._next % len(self._steps)
+        curvature, square = float(step_change[free]), float(change_change[free])
+        if not (CURVATURE < curvature < math.inf and 0 < square < math.inf):
             return
-        self._scale = curvature / square
-        self._curvatures.append(curvature)
+        self._step_change[:, free] = step_change
+        self._change_change[:, free] = self._change_change[free, :] = change_change
         self._next += 1
-        if len(self._curvatures) > self._history:
-            self._curvatures.popleft()
+        self._count = min(self._count + 1, self._history)
 
-    def _find_direction(self, gradient: FloatArray) -> None:
-        """Run the two-loop recursion (Nocedal and Wright 2006, algorithm 7.4)."""
-        direction = self.direction
-        np.negative(gradient, out=direction)
-        pairs = [
-            (self._row(self._steps, serial), self._row(self._changes, serial), curvature)
-            for serial, curvature in zip(self._serials(), self._curvatures, strict=True)
-        ]
-        alphas = []
-        for step, change, curvature in reversed(pairs):
-            alphas.append(float(np.dot(step, direction)) / curvature)
-            self._add_multiple(direction, change, -alphas[-1])
-            self._release(step, change)
-        direction *= self._scale
-        for (step, change, curvature), alpha in zip(pairs, reversed(alphas), strict=True):
-            beta = float(np.dot(change, direction)) / curvature
-            self._add_multiple(direction, step, alpha - beta)
-            self._release(step, change)
+    def _factors(
+        self, step_gradient: Products, change_gradient: Products
+    ) -> tuple[float, Products, Products]:
+        """Run the two-loop recursion on products.
 
-    def _add_multiple(self, total: FloatArray, array: FloatArray, factor: float) -> None:
-        for block in blocks(total.size):
-            product = self._scratch[: block.stop - block.start]
-            total[block] += np.multiply(array[block], factor, out=product)
+        Returns
+        -------
+        scale, step_factors, change_factors
+            With H g = scale · g + S step_factors + Y change_factors, by row.
+        """
+        rows = self._rows()
+        step_factors, change_factors = np.zeros((2, len(self._steps)))
+        if not len(rows):
+            return 1.0, step_factors, change_factors
+        step_change = self._step_change[np.ix_(rows, rows)]
+        change_change = self._change_change[np.ix_(rows, rows)]
+        curvatures = np.diagonal(step_change)
+        scale = float(curvatures[-1] / change_change[-1, -1])
+        alphas, factors = np.zeros((2, len(rows)))
+        # q = g − Y alphas, from the newest pair to the oldest.
+        for i in reversed(range(len(rows))):
+            rest = step_gradient[rows[i]] - step_change[i, i + 1 :] @ alphas[i + 1 :]
+            alphas[i] = rest / curvatures[i]
+        # r = scale · q + S factors, from the oldest pair to the newest.
+        scaled = scale * (change_gradient[rows] - change_change @ alphas)
+        for i in range(len(rows)):
+            beta = (scaled[i] + step_change[:i, i] @ factors[:i]) / curvatures[i]
+            factors[i] = alphas[i] - beta
+        step_factors[rows], change_factors[rows] = factors, -scale * alphas
+        return scale, step_factors, change_factors
+
+    def _combine(
+        self, gradient: FloatArray, scale: float, step_factors: Products, change_factors: Products
+    ) -> float:
+        """Write −H g into `direction`, and the gradient beside it; return the slope."""
+        free = self._next % len(self._steps)
+        factors = np.stack([step_factors, change_factors]).astype(gradient.dtype)
+        slope = 0.0
+        for block in self._blocks():
+            direction = self._steps[free, block]
+            np.multiply(gradient[block], -scale, out=direction)
+            # All rows but the free one hold finite numbers, zeros if nothing else.
+            for rows in (slice(0, free), slice(free + 1, None)):
+                if self._count:
+                    for ring, factor in zip(self._rings, factors, strict=True):
+                        direction -= factor[rows] @ ring[rows, block]
+            slope += float(np.dot(gradient[block], direction))
+            # The gradient belongs to the objective: the row of the next pair keeps it until then.
+            self._changes[free, block] = gradient[block]
+            self._release(block)
+        return slope
+
+    def _blocks(self) -> Iterator[slice]:
+        return blocks(self._steps.shape[1], COLUMNS)
+
+    def _release(self, block: slice) -> None:
+        """Let go of a block of all rows, if they are in a file."""
+        if self._mapped is not None:
+            for ring in self._rings:
+                for row in ring:
+                    self._mapped.release(row[block])
 
 
 def _step(serial: int) -> str:
@@ -210,5 +286,5 @@ def _change(serial: int) -> str:
     return f"change.{serial:06d}"
 
 
-def _curvature(serial: int) -> str:
-    return f"curvature.{serial:06d}"
+def _products_of(serial: int) -> str:
+    return f"products.{serial:06d}"

@@ -14,18 +14,21 @@ from typing import Literal
 
 import numpy as np
 
-from impasto.engine.optimizers.arrays import BLOCK, extremes, read_only
+from impasto.engine.machine import available_cores
+from impasto.engine.optimizers.arrays import extremes, read_only
 from impasto.engine.optimizers.base import Numbers, OnStep, OptimizerState, Outcome
 from impasto.engine.optimizers.best import BestSoFar
-from impasto.engine.optimizers.inverse_hessian import InverseHessian
+from impasto.engine.optimizers.inverse_hessian import COLUMNS, InverseHessian
 from impasto.engine.optimizers.recovery import Recovery
+from impasto.engine.optimizers.spectral import SpectralScaling
 from impasto.engine.optimizers.state import StateReader
 from impasto.engine.result import FloatArray, Status
 from impasto.errors import CheckpointError
 
-__all__ = ["FirstStep", "Lbfgs"]
+__all__ = ["FirstStep", "Lbfgs", "Preconditioner"]
 
 FirstStep = Literal["reference", "safe"]
+Preconditioner = Literal["none", "spectral"]
 
 MAX_RESTARTS = 5
 SHORTEN = 0.25
@@ -41,10 +44,6 @@ noise 1/4 took 30 evaluations to a loss that 1/2 and the reference had not half 
 
 FARTHEST = 255.0
 """Most a pixel may change in the safe first step: all the way from black to white."""
-
-MAPPED_ROWS = 4
-"""Arrays of a history in a file that are in memory at a time, but never during an evaluation: three
-that are worked on, and the pages at the edges of others."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +71,16 @@ class Lbfgs:
         step overshoots, from noise by up to 10 million times in the loss. The safe one is a
         quarter of Polyak's step, loss / ‖g‖² · learning_rate: where the tangent meets 3/4 of the
         loss, but within the range of colours. It fits losses that are bounded by 0, at any scale.
-
     directory : Path, optional
         Where to keep the pairs instead of in memory: in a file without a name, which is gone when
-        the run is. The numbers are the same. Every iteration reads it all twice; four rows are in
-        memory at a time, and none while the objective is evaluated.
+        the run is. The numbers are the same. Every iteration reads it all twice; a row and a part
+        of the others are in memory at a time, and nothing while the objective is evaluated.
+    preconditioner : {"none", "spectral"}
+        Variables of the search. With ``spectral`` they are frequencies, scaled by
+        :class:`~impasto.engine.optimizers.spectral.SpectralScaling`: all of the above holds in
+        them, but the range of colours is that of the picture. The reference has none.
+    threads : int
+        Of the preconditioner; 0 is one per available core.
 
     Notes
     -----
@@ -95,6 +99,8 @@ class Lbfgs:
     learning_rate: float = 1.0
     first_step: FirstStep = "reference"
     directory: Path | None = None
+    preconditioner: Preconditioner = "none"
+    threads: int = 0
 
     def minimize(
         self,
@@ -134,14 +140,14 @@ class Lbfgs:
         return None
 
     def traffic(self, entries: int, iterations: int) -> float:
-        """Return the bytes of 10 passes a pair and step, and 12 more a step.
+        """Return the bytes of 6 passes a pair and step, and 12 more a step.
 
-        See :meth:`impasto.engine.optimizers.base.Optimizer.traffic`. The two loops take a dot
-        product and a sum over each of the pair's arrays.
+        See :meth:`impasto.engine.optimizers.base.Optimizer.traffic`. Two products and a sum with
+        each of the pair's arrays.
         """
         pairs = sum(min(step, self.pairs_of(iterations)) for step in range(min(iterations, 2000)))
         average = pairs / min(iterations, 2000)
-        return 4.0 * entries * iterations * (10 * average + 12)
+        return 4.0 * entries * iterations * (6 * average + 12)
 
     def memory(self, entries: int, iterations: int) -> int:
         """Return the bytes of the iterate and of the pairs that are in memory at a time.
@@ -150,8 +156,13 @@ class Lbfgs:
         """
         pairs = self.history_bytes(entries, iterations)
         if self.directory is not None:
-            pairs = min(pairs, 4 * MAPPED_ROWS * entries)
-        return 4 * (entries + min(entries, BLOCK)) + pairs
+            columns = min(entries, COLUMNS)
+            pairs = min(pairs, 4 * (entries + 2 * (self.pairs_of(iterations) + 1) * columns))
+        own, working = 4 * entries, 4 * min(entries, COLUMNS)
+        if self.preconditioner == "spectral":
+            table, transforms = SpectralScaling.memory(entries)
+            own, working = 2 * own + table, max(working, transforms)
+        return own + working + pairs
 
     def history_bytes(self, entries: int, iterations: int) -> int:
         """Return the bytes of the pairs, in memory or in the directory."""
@@ -186,6 +197,11 @@ class _Run:
         self.loss = math.inf
         self.iteration = 0
         self._model = InverseHessian(self.x, lbfgs.pairs_of(iterations), lbfgs.directory)
+        self._scaling: SpectralScaling | None = None
+        if lbfgs.preconditioner == "spectral":
+            threads = lbfgs.threads or available_cores()
+            self._scaling = SpectralScaling(search.x.shape, self.x.dtype, threads)
+            self._gradient = np.empty_like(self.x)
 
     def evaluate(self) -> tuple[Status | None, str]:
         """Evaluate and find the next direction, or go back; return why to stop, if so."""
@@ -196,6 +212,9 @@ class _Run:
         if math.isfinite(self.loss) and not gradient.any():
             return Status.STALLED, "the gradient is zero"
         usable = math.isfinite(self.loss) and self.loss <= self._ceiling
+        if usable and self._scaling is not None:
+            self._scaling.of_gradient(gradient, self._gradient)
+            gradient = self._gradient
         self._restarted = not (usable and self._model.update(gradient))
         if self._restarted:
             if not self._recovery.restart():
@@ -209,13 +228,15 @@ class _Run:
         """Go along the direction, unless the iterate has just been put back."""
         if not self._restarted:
             length = self._relative_length() * self._lbfgs.learning_rate
-            self._model.move(self.x, length * self._recovery.step_scale)
+            self._add(self._model.move(length * self._recovery.step_scale), self.x)
+            self._model.release()
 
     def state(self) -> OptimizerState:
         """Return what `restore` takes; the direction is not in it, for the rest determines it."""
         ceiling = {"ceiling": float(self._ceiling)} if math.isfinite(self._ceiling) else {}
         numbers: Numbers = {
             "optimizer": NAME,
+            "preconditioner": self._lbfgs.preconditioner,
             "iteration": self.iteration,
             "loss": float(self.loss),
             "restarted": self._restarted,
@@ -231,6 +252,7 @@ class _Run:
     def restore(self, state: OptimizerState, iterations: int) -> None:
         """Go on from a saved state."""
         reader = StateReader(state, NAME, self.x.size, self.x.dtype)
+        reader.choice("preconditioner", self._lbfgs.preconditioner)
         self.iteration = reader.integer("iteration", 1, iterations)
         self.loss = reader.real("loss")
         self._restarted = reader.flag("restarted")
@@ -246,25 +268,41 @@ class _Run:
                 "leads downhill. The checkpoint is damaged; start the run again."
             )
 
+    def _add(self, step: FloatArray, x: FloatArray) -> None:
+        """Add a step, in the variables of the search, to a picture."""
+        if self._scaling is not None:
+            self._scaling.add_step(step, x)
+            return
+        with np.errstate(over="ignore", invalid="ignore"):
+            x += step
+
     def _relative_length(self) -> float:
         """Return the step length in learning rates."""
         model = self._model
         if self._lbfgs.first_step == "safe":
             if model.is_empty and self.loss > 0:
-                return _polyak_length(model.direction, self.loss, model.spare)
+                return self._safe_length()
         elif model.is_new:
             with np.errstate(over="ignore"):
                 return min(1.0, 1.0 / float(np.abs(model.direction, out=model.spare).sum()))
         return 1.0
 
+    def _safe_length(self) -> float:
+        """Return the length of the safe first step."""
+        direction, spare = self._model.direction, self._model.spare
+        largest = _magnitude(direction)
+        # Squares of very small or large gradients would leave float32's range.
+        square = float(np.linalg.norm(np.divide(direction, largest, out=spare))) ** 2 * largest**2
+        if self._scaling is not None:
+            spare[...] = 0
+            self._scaling.add_step(direction, spare)
+            largest = _magnitude(spare)
+        return min(POLYAK_SHARE * self.loss / square, FARTHEST / largest)
 
-def _polyak_length(gradient: FloatArray, loss: float, scratch: FloatArray) -> float:
-    """Return the length of the safe first step along a gradient, or its negative."""
-    smallest, greatest = extremes(gradient)
-    largest = max(-smallest, greatest)
-    # Squares of very small or large gradients would leave float32's range.
-    square = float(np.linalg.norm(np.divide(gradient, largest, out=scratch))) ** 2 * largest**2
-    return min(POLYAK_SHARE * loss / square, FARTHEST / largest)
+
+def _magnitude(array: FloatArray) -> float:
+    smallest, greatest = extremes(array)
+    return max(-smallest, greatest)
 
 
 def _why(loss: float, ceiling: float) -> str:

@@ -54,12 +54,7 @@ class StateReader:
             "array": set(state.arrays),
             "pair": set(state.pairs),
         }
-        found = self._number("optimizer")
-        if found != optimizer:
-            raise CheckpointError(
-                f"The saved optimizer state is of {found!r}, and the run asks for {optimizer!r}. "
-                f"Go on with the optimizer it was started with."
-            )
+        self.choice("optimizer", optimizer)
 
     @classmethod
     def of_any_size(cls, state: OptimizerState, optimizer: str) -> StateReader:
@@ -72,6 +67,15 @@ class StateReader:
     def __contains__(self, name: str) -> bool:
         """Return whether there is a number of this name."""
         return name in self._state.numbers
+
+    def choice(self, name: str, asked: str) -> None:
+        """Refuse a state of another algorithm than the one asked for."""
+        found = self._number(name)
+        if found != asked:
+            raise CheckpointError(
+                f"The saved optimizer state is of {found!r}, and the run asks for {asked!r}. "
+                f"Go on with the {name} it was started with."
+            )
 
     def integer(self, name: str, least: int, most: int) -> int:
         """Return a whole number from `least` to `most`, both included."""
@@ -93,6 +97,26 @@ class StateReader:
         if not (isinstance(found, float) and math.isfinite(found) and least <= found <= most):
             raise _wrong("number", name, f"a finite float from {least:g} to {most:g}", repr(found))
         return found
+
+    def reals(self, name: str, count: int, least: Mapping[int, float]) -> npt.NDArray[np.float64]:
+        """Return `count` finite floats told in one string, with spaces between them.
+
+        Parameters
+        ----------
+        name : str
+        count : int
+        least : mapping of int to float
+            Least value by place.
+        """
+        found = self._number(name)
+        try:
+            told = np.array([float(word) for word in str(found).split()])
+        except ValueError:
+            told = np.array([np.nan])
+        sound = isinstance(found, str) and told.shape == (count,) and bool(np.isfinite(told).all())
+        if not (sound and all(told[place] >= value for place, value in least.items())):
+            raise _wrong("number", name, f"{count} finite floats in a string", f"{found!r:.60}")
+        return told
 
     def array(self, name: str, lower: float = -math.inf) -> FloatArray:
         """Return a current value: finite entries, or with `lower` any from there to infinity."""

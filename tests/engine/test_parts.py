@@ -49,7 +49,10 @@ def test_results_come_in_the_order_of_the_jobs() -> None:
         return number(job)
 
     with ThreadPoolExecutor(2) as executor:
-        found = [(job, int(done["n"])) for job, done in run_in_order(Workers(executor, 2), work, range(10))]
+        found = [
+            (job, int(done["n"]))
+            for job, done in run_in_order(Workers(executor, 2), work, range(10))
+        ]
     assert found == [(job, job) for job in range(10)]
 
 

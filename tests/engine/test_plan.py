@@ -46,7 +46,7 @@ def test_small_pictures_are_computed_in_one_piece() -> None:
     assert scale.size == (384, 512)
     assert scale.execution.mode == "whole"
     assert scale.execution.part_size is None
-    assert scale.execution.history == 20
+    assert scale.execution.history == 10
 
 
 @pytest.mark.parametrize("gigabytes", [2, 3, 4, 6, 8, 12, 24])

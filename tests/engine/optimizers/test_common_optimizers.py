@@ -316,8 +316,8 @@ def test_options_make_optimizers() -> None:
         return make_optimizer(Options(optimizer=name, history=7, learning_rate=learning_rate))
 
     assert made("lbfgs") == Lbfgsb(history=7)
-    assert made("lbfgs-numpy") == Lbfgs(7, 1.0, "safe")
-    assert made("lbfgs-numpy", 0.5) == Lbfgs(7, 0.5, "safe")
+    assert made("lbfgs-numpy") == Lbfgs(7, 1.0, "safe", preconditioner="spectral")
+    assert made("lbfgs-numpy", 0.5) == Lbfgs(7, 0.5, "safe", preconditioner="spectral")
     assert made("adam") == Adam(10.0)
     assert made("adam", 3.0) == Adam(3.0)
     reference = make_optimizer(preset_options("neural-style", {}))

@@ -152,7 +152,14 @@ def test_adam_goes_on_bit_equally_from_every_iteration(
 
 
 OPTIMIZERS = pytest.mark.parametrize(
-    "optimizer", [Lbfgs(3), Lbfgs(3, first_step="safe"), Adam()], ids=["lbfgs", "safe", "adam"]
+    "optimizer",
+    [
+        Lbfgs(3),
+        Lbfgs(3, first_step="safe"),
+        Lbfgs(3, first_step="safe", preconditioner="spectral"),
+        Adam(),
+    ],
+    ids=["lbfgs", "safe", "spectral", "adam"],
 )
 
 

@@ -1,0 +1,116 @@
+"""The change of variables, and L-BFGS in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.fft import dctn, idctn
+
+from impasto.engine.optimizers import BestSoFar, Lbfgs
+from impasto.engine.optimizers.spectral import SpectralScaling
+from impasto.engine.result import FloatArray
+from impasto.errors import CheckpointError
+
+SHAPES = st.tuples(st.just(1), st.integers(1, 3), st.integers(1, 9), st.integers(1, 9))
+
+
+def flat(shape: tuple[int, ...], seed: int) -> Any:
+    return np.random.default_rng(seed).normal(size=int(np.prod(shape)))
+
+
+@given(SHAPES, st.integers(0, 9))
+@settings(deadline=None, derandomize=True)
+def test_gradients_and_steps_are_adjoint(shape: tuple[int, ...], seed: int) -> None:
+    """⟨g, B z⟩ = ⟨Bᵀ g, z⟩ is what makes A C g the gradient for z."""
+    scaling = SpectralScaling(shape, np.float64)
+    gradient, z = flat(shape, seed), flat(shape, seed + 100)
+    step, pulled = np.zeros_like(z), np.empty_like(z)
+    scaling.add_step(z, step)
+    scaling.of_gradient(gradient, pulled)
+    np.testing.assert_allclose(gradient @ step, pulled @ z, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 12, 20), (1, 3, 20, 12), (1, 1, 7, 7)])
+def test_frequencies_are_scaled_by_their_power(shape: tuple[int, ...]) -> None:
+    height, width = shape[-2:]
+    ky, kx = 3, 5
+    y, x = np.arange(height)[:, None] + 0.5, np.arange(width) + 0.5
+    wave = np.cos(np.pi * ky * y / height) * np.cos(np.pi * kx * x / width)
+    gradient: Any = np.zeros(shape)
+    gradient[0, 0] = wave
+    scaling = SpectralScaling(shape, np.float64, exponent=0.7)
+    pulled: Any = np.empty(gradient.size)
+    scaling.of_gradient(gradient.reshape(-1), pulled)
+    step: Any = np.zeros(gradient.size)
+    scaling.add_step(pulled, step)
+    frequency = np.hypot(ky / height, kx / width)
+    np.testing.assert_allclose(
+        step.reshape(shape)[0, 0], wave * frequency**-1.4, rtol=1e-5, atol=1e-6
+    )
+
+
+def test_a_flat_colour_can_be_moved() -> None:
+    scaling = SpectralScaling((1, 3, 8, 8), np.float32)
+    step = np.zeros(192, np.float32)
+    pulled = np.empty_like(step)
+    scaling.of_gradient(np.ones(192, np.float32), pulled)
+    scaling.add_step(pulled, step)
+    assert np.ptp(step) < 1e-4 < step[0]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_types_stay(dtype: type[np.floating]) -> None:
+    scaling = SpectralScaling((1, 3, 6, 5), dtype)
+    step: Any = np.zeros(90, dtype)
+    pulled: Any = np.empty(90, dtype)
+    gradient: Any = np.ones(90, dtype)
+    scaling.of_gradient(gradient, pulled)
+    scaling.add_step(pulled, step)
+    assert step.dtype == dtype
+    assert (gradient == 1).all()
+
+
+def steep_in_fine_detail(x: FloatArray) -> tuple[float, FloatArray]:
+    """Half the energy of x - 100, with frequencies weighted by their sum of cycles."""
+    k = np.add.outer(np.arange(24.0), np.arange(24.0)) + 1
+    z = dctn(x - 100, axes=(2, 3), norm="ortho")
+    gradient = idctn(k * z, axes=(2, 3), norm="ortho").astype(np.float32)
+    return float(np.sum(k * z * z)) / 2, gradient
+
+
+def test_it_goes_down_faster_where_fine_detail_is_steep() -> None:
+    start = np.random.default_rng(1).uniform(0, 255, (1, 3, 24, 24)).astype(np.float32)
+
+    def lowest(optimizer: Lbfgs) -> float:
+        search = BestSoFar(steep_in_fine_detail, start)
+        optimizer.minimize(search, iterations=12, on_step=lambda _: None)
+        return search.loss
+
+    in_pixels = lowest(Lbfgs(5, first_step="safe"))
+    assert lowest(Lbfgs(5, first_step="safe", preconditioner="spectral")) < in_pixels / 10
+
+
+def test_the_safe_first_step_stays_within_the_range_of_colours() -> None:
+    def slope(x: FloatArray) -> tuple[float, FloatArray]:
+        return 1e9, np.broadcast_to(np.linspace(0.5, 1, 10, dtype="f4"), x.shape).copy()
+
+    images = []
+    start = np.zeros((1, 3, 10, 10), np.float32)
+    Lbfgs(first_step="safe", preconditioner="spectral").minimize(
+        BestSoFar(slope, start), iterations=2, on_step=lambda step: images.append(step.x.copy())
+    )
+    assert np.abs(images[1]).max() == pytest.approx(255, rel=1e-4)
+
+
+def test_a_state_in_other_variables_is_refused() -> None:
+    states = []
+    search = BestSoFar(steep_in_fine_detail, np.zeros((1, 3, 24, 24), np.float32))
+    Lbfgs(preconditioner="spectral").minimize(
+        search, iterations=1, on_step=lambda step: states.append(step.state())
+    )
+    with pytest.raises(CheckpointError, match=r"spectral.*none"):
+        Lbfgs().minimize(search, iterations=3, on_step=lambda _: None, resume=states[0])
