@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 from machine_description import describe
-from performance_tables import peers_table
+from performance_tables import agreement_line, peers_table
 from problem import Problem, square_problem
 
 from impasto.engine.backends import available_backends
@@ -88,12 +88,21 @@ class Peers:
 
 
 def agreement(found: dict[str, Any], reference: dict[str, Any]) -> dict[str, float]:
-    """Return the relative errors of a loss and a gradient, and the gradients' cosine."""
+    """Return how far a loss and a gradient are from the reference's.
+
+    Returns
+    -------
+    dict of str to float
+        ``loss_error`` and ``gradient_error`` are relative, the latter of Euclidean norms;
+        ``typical_error`` is the median error of the gradient's entries, relative to their root
+        mean square; ``cosine`` is that of the gradients.
+    """
     ours, theirs = (np.float64(each["gradient"]).ravel() for each in (found, reference))
     norm = float(np.linalg.norm(theirs))
     return {
         "loss_error": abs(found["loss"] - reference["loss"]) / abs(reference["loss"]),
         "gradient_error": float(np.linalg.norm(ours - theirs)) / norm,
+        "typical_error": float(np.median(np.abs(ours - theirs))) / norm * ours.size**0.5,
         "cosine": float(ours @ theirs) / norm / float(np.linalg.norm(ours)),
     }
 
@@ -163,7 +172,7 @@ def main() -> None:
                 if asked.save:
                     RESULTS.mkdir(exist_ok=True)
                     (RESULTS / "peers.json").write_text(json.dumps(result, indent=1) + "\n")
-    print(peers_table(result))
+    print(peers_table(result), agreement_line(result), sep="\n\n")
 
 
 if __name__ == "__main__":

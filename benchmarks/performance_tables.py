@@ -6,7 +6,16 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["LABELS", "MODELS", "peak", "peers_table", "roofline_table", "time_to_loss_table"]
+__all__ = [
+    "LABELS",
+    "MODELS",
+    "agreement_line",
+    "peak",
+    "peers_table",
+    "precision_of",
+    "roofline_table",
+    "time_to_loss_table",
+]
 
 MODELS = {"vgg19": "VGG-19", "nin": "NIN", "vgg16": "VGG-16"}
 
@@ -46,6 +55,25 @@ def peers_table(result: dict[str, Any]) -> str:
             ]
         )
     return _table(head, rows)
+
+
+def agreement_line(result: dict[str, Any]) -> str:
+    """Return in words how far the configurations' numbers are from each other."""
+    told = []
+    for precision in ("f32", "bf16"):
+        rows = [r for r in result["rows"] if precision_of(r["configuration"]) == precision]
+        rows = [row for row in rows if "cosine" in row]
+        if rows:
+            told.append(
+                f"in {precision} the losses are within {_worst(rows, 'loss_error')}, an entry of "
+                f"the gradient typically within {_worst(rows, 'typical_error')}, the gradients' "
+                f"cosines at least {min(row['cosine'] for row in rows):.5f}"
+            )
+    return f"Against ONNX Runtime f32: {'; '.join(told)}." if told else ""
+
+
+def _worst(rows: Iterable[dict[str, Any]], key: str) -> str:
+    return f"{max(row[key] for row in rows):.0e}"
 
 
 def roofline_table(result: dict[str, Any]) -> str:

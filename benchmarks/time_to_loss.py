@@ -41,7 +41,7 @@ SEED = 1
 STYLE_WEIGHT = 100.0
 """That of neural-style; the content's 5 and the total variation's 1e-3 are the default anyway."""
 
-MARGIN = 1.2
+MARGIN = 1.1
 """An image is judged in float32 if the run's own loss is at most so many times the loss to reach;
 the two losses must be closer than that, or the first image to reach it could be missed."""
 JUDGED_EVERY = 10

@@ -1,0 +1,179 @@
+"""Write the tables of docs/performance.md and draw its charts, from the committed results.
+
+    python benchmarks/performance_figures.py
+
+Rewrites what stands between ``<!-- begin: NAME -->`` and ``<!-- end: NAME -->``, and
+docs/pictures/performance-NAME.svg. With ``--check`` nothing is written, and the status is 1 if
+something would change.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from performance_charts import evaluation_chart, loss_chart, roofline_chart
+from performance_tables import agreement_line, peers_table, roofline_table, time_to_loss_table
+
+__all__ = ["FIGURES", "Figure", "generated", "outdated", "with_blocks"]
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+PAGE = ROOT / "docs" / "performance.md"
+
+Result = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What is shown of one result.
+
+    Parameters
+    ----------
+    name : str
+        Of the block in the page and of the picture.
+    result : str
+        File in benchmarks/results, without its suffix.
+    command : str
+        What makes it.
+    table : callable
+        Returns Markdown.
+    chart : callable, optional
+        Returns SVG.
+    caption : str
+        Alternative text of the chart.
+    """
+
+    name: str
+    result: str
+    command: str
+    table: Callable[[Result], str]
+    chart: Callable[[Result], str] | None = None
+    caption: str = ""
+
+    def block(self, result: Result | None) -> str:
+        """Return what stands in the page between the markers."""
+        if result is None:
+            return f"Not measured yet: `{self.command}`."
+        picture = f"![{self.caption}](pictures/performance-{self.name}.svg)\n\n"
+        source = (
+            f"`benchmarks/results/{self.result}.json`, made by `{self.command}` on {where(result)}."
+        )
+        return (picture if self.chart else "") + f"{self.table(result)}\n\n{source}"
+
+
+FIGURES = (
+    Figure(
+        "peers",
+        "peers",
+        "python benchmarks/peers.py --torch-python PATH --save",
+        lambda result: f"{peers_table(result)}\n\n{agreement_line(result)}",
+        evaluation_chart,
+        "Seconds of one evaluation by network, size and configuration",
+    ),
+    Figure(
+        "roofline",
+        "roofline",
+        "python benchmarks/roofline.py --torch-python PATH --save",
+        roofline_table,
+        roofline_chart,
+        "Achieved GFLOP/s of an evaluation within the machine's convolution peak",
+    ),
+    Figure(
+        "time-to-loss",
+        "time_to_loss",
+        "python benchmarks/time_to_loss.py --torch-python PATH --save",
+        time_to_loss_table,
+        loss_chart,
+        "Loss over seconds: PyTorch from noise and the default preset",
+    ),
+)
+
+
+def where(result: Result) -> str:
+    """Return in words where a result was measured."""
+    machine = result["machine"]
+    versions = ", ".join(
+        f"{name} {machine[name]}"
+        for name in ("onnxruntime", "openvino", "numpy")
+        if name in machine
+    )
+    sets = ", ".join(machine["instruction_sets"])
+    rows = [*result.get("rows", ()), *(pair["torch"] for pair in result.get("pairs", ()))]
+    torch = sorted({r["version"] for r in rows if r.get("version", "").startswith("torch")})
+    commit = f"commit {machine['commit']}"
+    return (
+        f"{machine['cores']} cores of an {machine['processor']} ({sets}); "
+        f"{', '.join([versions, *torch])}; {commit}"
+    )
+
+
+def read(name: str) -> Result | None:
+    """Return a committed result, or None if there is none yet."""
+    path = RESULTS / f"{name}.json"
+    if not path.is_file():
+        return None
+    found: Result = json.loads(path.read_text("utf-8"))
+    return found
+
+
+def with_blocks(page: str, blocks: dict[str, str]) -> str:
+    """Return the page with the text between the markers of every block replaced.
+
+    Raises
+    ------
+    ValueError
+        If the page has not exactly one pair of markers for each block.
+    """
+    for name, text in blocks.items():
+        begin, end = f"<!-- begin: {name} -->", f"<!-- end: {name} -->"
+        parts = re.split(f"{re.escape(begin)}.*?{re.escape(end)}", page, flags=re.DOTALL)
+        if len(parts) != 2:
+            raise ValueError(f"The page needs one {begin} and one {end}.")
+        page = f"{parts[0]}{begin}\n{text}\n{end}{parts[1]}"
+    return page
+
+
+def generated() -> Iterator[tuple[Path, str]]:
+    """Yield every file that is made from the results, with its text."""
+    results = {figure.name: read(figure.result) for figure in FIGURES}
+    blocks = {figure.name: figure.block(results[figure.name]) for figure in FIGURES}
+    yield PAGE, with_blocks(PAGE.read_text("utf-8"), blocks)
+    for figure in FIGURES:
+        result = results[figure.name]
+        if figure.chart and result is not None:
+            path = ROOT / "docs" / "pictures" / f"performance-{figure.name}.svg"
+            yield path, figure.chart(result)
+
+
+def outdated() -> dict[Path, str]:
+    """Return the files that are not as the results have them, with the text they should have."""
+    return {
+        path: text
+        for path, text in generated()
+        if not path.is_file() or path.read_text("utf-8") != text
+    }
+
+
+def main() -> None:
+    """Write or check."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; 1 if outdated")
+    asked = parser.parse_args()
+    changed = outdated()
+    for path, text in changed.items():
+        print(path.relative_to(ROOT))
+        if not asked.check:
+            path.write_text(text, "utf-8")
+    if asked.check and changed:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
