@@ -267,7 +267,8 @@ class StreamedNetwork:
                 lambda: build_strip_forward(
                     self.network.encoder, segment, strip, width,
                     features=features, grams=grams, contents=contents, signs=signs,
-                    output=output, total_variation=total_variation, dtype=self.dtype,
+                    output=output, total_variation=total_variation,
+                    lowered_for=self._lowering, dtype=self.dtype,
                 ),
             )  # fmt: skip
             np.copyto(part.inputs["input"][0], value[:, strip.read.slice])

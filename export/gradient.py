@@ -133,7 +133,7 @@ def build_gradient_graph(
         target = graph.input(f"style.{layer}", (channels, channels))
         weight = graph.input(f"style_weight.{layer}", ())
         with graph.scope(f"style/{layer}"):
-            gram = append_gram(graph, maps[layer], channels)
+            gram = append_gram(graph, maps[layer], channels, channels_last=chosen.channels_last)
             losses[f"style_loss.{layer}"] = append_style_loss(graph, gram, target, weight, channels)
     with graph.scope("tv"):
         weight = graph.input("tv_weight", ())

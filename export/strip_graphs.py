@@ -30,6 +30,7 @@ import onnx
 from impasto.export.backward import append_vjp
 from impasto.export.encoder import Encoder, append_centred, append_layer
 from impasto.export.graph import GraphBuilder
+from impasto.export.losses.style import append_mixture, append_products
 from impasto.export.losses.total_variation import append_total_variation
 from impasto.export.lowerings import lowering
 from impasto.export.strips import Rows, Segment, Strip
@@ -49,6 +50,7 @@ def build_strip_forward(
     signs: Collection[str] = (),
     output: bool = True,
     total_variation: bool = False,
+    lowered_for: str = "portable",
     dtype: npt.DTypeLike = np.float32,
 ) -> onnx.ModelProto:
     """Return the graph of the forward pass of one strip.
@@ -79,18 +81,22 @@ def build_strip_forward(
         Whether the segment's output, owned rows, is an output ``output``.
     total_variation : bool
         Whether Σ (dx² + dy²) / 2 over the owned rows of the input is an output ``tv_loss``.
+    lowered_for : str
+        Name of the lowering.
     dtype : numpy dtype
         float32, or float64 to test against.
     """
+    chosen = lowering(lowered_for)
     graph = GraphBuilder(dtype=dtype)
     image, values = _append_layers(graph, encoder, segment, strip, width)
     for name in features:
         _output_owned(graph, strip, name, values[name], f"features.{name}")
     for name in grams:
         with graph.scope(f"gram/{name}"):
-            flat = _flat(graph, _owned(graph, strip, name, values[name]), encoder.channels(name))
-            turned = graph.op("Transpose", flat, perm=[1, 0], name="flat_t")
-            gram = graph.op("MatMul", flat, turned, name="product")
+            owned = _owned(graph, strip, name, values[name])
+            gram = append_products(
+                graph, owned, encoder.channels(name), channels_last=chosen.channels_last
+            )
         graph.output(gram, f"gram.{name}", (encoder.channels(name),) * 2)
     for name in contents:
         owned = _owned(graph, strip, name, values[name])
@@ -184,7 +190,10 @@ def build_strip_backward(
         last = values[segment.output.name]
         seeds[last] = [graph.input("cotangent", graph.static_shape(last) or ())]
     for name in styles:
-        seed = _style_cotangent(graph, strip, name, read[name], encoder.channels(name))
+        channels = encoder.channels(name)
+        seed = _style_cotangent(
+            graph, strip, name, read[name], channels, channels_last=chosen.channels_last
+        )
         seeds.setdefault(values[name], []).append(seed)
     for name in contents:
         seed = _content_cotangent(graph, strip, name, read[name])
@@ -254,10 +263,6 @@ def _output_owned(graph: GraphBuilder, strip: Strip, name: str, value: str, outp
     graph.output(owned, output, graph.static_shape(owned) or ())
 
 
-def _flat(graph: GraphBuilder, value: str, channels: int) -> str:
-    return graph.op("Reshape", value, graph.constant([channels, -1], "flat_shape"), name="flat")
-
-
 def _target(graph: GraphBuilder, name: str, owned: str) -> str:
     return graph.input(f"content.{name}", graph.static_shape(owned) or ())
 
@@ -305,15 +310,20 @@ def _routing(
 
 
 def _style_cotangent(
-    graph: GraphBuilder, strip: Strip, name: str, value: str, channels: int
+    graph: GraphBuilder,
+    strip: Strip,
+    name: str,
+    value: str,
+    channels: int,
+    *,
+    channels_last: bool,
 ) -> str:
     """Return S F on the owned rows and 0 on the halo."""
     with graph.scope(f"style/{name}"):
         coefficient = graph.input(f"style_coefficient.{name}", (channels, channels))
         owned = _owned(graph, strip, name, value)
-        product = graph.op("MatMul", coefficient, _flat(graph, owned, channels), name="product")
-        shape = graph.constant(list(graph.static_shape(owned) or ()), "shape")
-        return _with_halo(graph, strip, name, graph.op("Reshape", product, shape, name="seed"))
+        seed = append_mixture(graph, coefficient, owned, channels, channels_last=channels_last)
+        return _with_halo(graph, strip, name, seed)
 
 
 def _content_cotangent(graph: GraphBuilder, strip: Strip, name: str, value: str) -> str:

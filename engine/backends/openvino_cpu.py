@@ -37,7 +37,7 @@ class OpenVino:
     """
 
     name = "openvino"
-    lowering = "portable"
+    lowering = "nhwc"
 
     def __init__(self, threads: int = 0, precision: Precision = "f32") -> None:
         if precision not in native_precisions():

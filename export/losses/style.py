@@ -5,11 +5,13 @@ from __future__ import annotations
 from impasto.export.graph import GraphBuilder
 from impasto.export.sizes import element_count
 
-__all__ = ["append_gram", "append_style_loss"]
+__all__ = ["append_gram", "append_mixture", "append_products", "append_style_loss"]
 
 
-def append_gram(graph: GraphBuilder, features: str, channels: int) -> str:
-    r"""Append the Gram matrix :math:`G = F F^\top / (C h w)`.
+def append_products(
+    graph: GraphBuilder, features: str, channels: int, *, channels_last: bool = False
+) -> str:
+    r"""Append the products of all pairs of channels, :math:`F F^\top`, of shape (C, C).
 
     Parameters
     ----------
@@ -18,6 +20,62 @@ def append_gram(graph: GraphBuilder, features: str, channels: int) -> str:
         Feature map of shape (1, C, h, w), read as F of shape (C, h·w).
     channels : int
         C.
+    channels_last : bool
+        Compute it from the transpose of F, which a runtime that keeps feature maps with their
+        channels last has at hand.
+    """
+    flat = _flat(graph, features, channels, channels_last)
+    turned = graph.op("Transpose", flat, perm=[1, 0], name="flat_t")
+    factors = (turned, flat) if channels_last else (flat, turned)
+    return graph.op("MatMul", *factors, name="product")
+
+
+def append_mixture(
+    graph: GraphBuilder, coefficients: str, features: str, channels: int, *, channels_last: bool
+) -> str:
+    """Append S F, the channels mixed by a symmetric S of shape (C, C), in the features' shape.
+
+    Parameters
+    ----------
+    graph : GraphBuilder
+    coefficients : str
+        S.
+    features : str
+        Of a known shape (1, C, h, w).
+    channels : int
+        C.
+    channels_last : bool
+        See :func:`append_products`.
+    """
+    flat = _flat(graph, features, channels, channels_last)
+    shape = list(graph.static_shape(features) or ())
+    if not channels_last:
+        product = graph.op("MatMul", coefficients, flat, name="product")
+        return graph.op("Reshape", product, graph.constant(shape, "shape"), name="mixture")
+    product = graph.op("MatMul", flat, coefficients, name="product")
+    batch, _, height, width = shape
+    cells = graph.constant([batch, height, width, channels], "shape")
+    last = graph.op("Reshape", product, cells, name="channels_last")
+    return graph.op("Transpose", last, perm=[0, 3, 1, 2], name="mixture")
+
+
+def _flat(graph: GraphBuilder, features: str, channels: int, channels_last: bool) -> str:
+    """Return F of shape (C, h·w), or its transpose."""
+    if not channels_last:
+        return graph.op("Reshape", features, graph.constant([channels, -1], "shape"), name="flat")
+    last = graph.op("Transpose", features, perm=[0, 2, 3, 1], name="channels_last")
+    return graph.op("Reshape", last, graph.constant([-1, channels], "shape"), name="flat")
+
+
+def append_gram(
+    graph: GraphBuilder, features: str, channels: int, *, channels_last: bool = False
+) -> str:
+    r"""Append the Gram matrix :math:`G = F F^\top / (C h w)`.
+
+    Parameters
+    ----------
+    graph, features, channels, channels_last
+        As in :func:`append_products`.
 
     Returns
     -------
@@ -29,11 +87,7 @@ def append_gram(graph: GraphBuilder, features: str, channels: int) -> str:
     Normalised by the number of elements, as jcjohnson/neural-style does; Gatys et al. (2015,
     equation 3) do not normalise G and divide in the loss.
     """
-    shape = graph.constant([channels, -1], "flat_shape")
-    flat = graph.op("Reshape", features, shape, name="flat")
-    product = graph.op(
-        "MatMul", flat, graph.op("Transpose", flat, perm=[1, 0], name="flat_t"), name="product"
-    )
+    product = append_products(graph, features, channels, channels_last=channels_last)
     return graph.op("Div", product, element_count(graph, features), name="gram")
 
 

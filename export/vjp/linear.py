@@ -13,13 +13,15 @@ def matmul_vjp(ctx: VjpContext) -> Cotangents:
     r""":math:`\bar A = \bar Y B^\top,\ \bar B = A^\top \bar Y`.
 
     Of a Gram matrix :math:`A A^\top`, one product instead of two:
-    :math:`\bar A = (\bar Y + \bar Y^\top) A`.
+    :math:`\bar A = (\bar Y + \bar Y^\top) A`; and of :math:`B^\top B`,
+    :math:`\bar B = B (\bar Y + \bar Y^\top)`.
     """
     a, b = ctx.inputs
     g = ctx.cotangent
     if all(ctx.wanted) and _is_transpose(ctx, b, a):
-        both = ctx.op("Add", g, _transposed(ctx, g, ctx.rank(a)), name="symmetric")
-        return [ctx.op("MatMul", both, a), None]
+        return [ctx.op("MatMul", _symmetric(ctx), a), None]
+    if all(ctx.wanted) and _is_transpose(ctx, a, b):
+        return [None, ctx.op("MatMul", b, _symmetric(ctx))]
     # A vector is a matrix of one row on the left and of one column on the right.
     if ctx.rank(b) == 1:
         column = ctx.constant([-1])
@@ -36,6 +38,12 @@ def matmul_vjp(ctx: VjpContext) -> Cotangents:
         product = ctx.op("MatMul", _transposed(ctx, a, rank_a), g)
         found[1] = _of_operand(ctx, product, 1, vector_axis=-1)
     return found
+
+
+def _symmetric(ctx: VjpContext) -> str:
+    """Return ȳ + ȳᵀ."""
+    g = ctx.cotangent
+    return ctx.op("Add", g, _transposed(ctx, g, ctx.rank(ctx.inputs[0])), name="symmetric")
 
 
 def _transposed(ctx: VjpContext, value: str, rank: int) -> str:

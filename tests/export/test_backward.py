@@ -14,6 +14,7 @@ import impasto.export.vjp  # noqa: F401  (fills the portable table)
 from impasto.errors import DifferentiationError
 from impasto.export.backward import append_gradient, append_vjp
 from impasto.export.graph import GraphBuilder
+from impasto.export.losses.style import append_products
 from impasto.export.registry import PORTABLE, Cotangents, Rules, VjpContext
 
 F32 = npt.NDArray[np.float32]
@@ -216,7 +217,7 @@ def test_no_op_both_stops_and_has_a_rule() -> None:
 # -- an independent oracle -----------------------------------------------------------------------
 
 
-def small_network(pooling: str) -> GraphBuilder:
+def small_network(pooling: str, *, channels_last: bool) -> GraphBuilder:
     """Conv, Relu, pooling, Conv, Relu, Gram loss: a style transfer in small."""
     rng = np.random.default_rng(11)
     graph = GraphBuilder()
@@ -228,21 +229,23 @@ def small_network(pooling: str) -> GraphBuilder:
     value = graph.op("Relu", graph.op("Conv", value, weights(8, 3, 3, 3), weights(8), pads=[1] * 4))
     value = graph.op(pooling, value, kernel_shape=[2, 2], strides=[2, 2])
     value = graph.op("Relu", graph.op("Conv", value, weights(6, 8, 3, 3), weights(6), pads=[1] * 4))
-    flat = graph.op("Reshape", value, graph.constant([6, -1]))
-    gram = graph.op("MatMul", flat, graph.op("Transpose", flat, perm=[1, 0]))
+    gram = append_products(graph, value, 6, channels_last=channels_last)
     difference = graph.op("Sub", gram, weights(6, 6))
     graph.output(graph.op("ReduceSumSquare", difference, keepdims=0), "loss", ())
     return graph
 
 
+@pytest.mark.parametrize("channels_last", [False, True])
 @pytest.mark.parametrize("pooling", ["MaxPool", "AveragePool"])
-def test_onnx_ad_agrees_on_a_small_network(pooling: str) -> None:
+def test_onnx_ad_agrees_on_a_small_network(pooling: str, channels_last: bool) -> None:
     image = np.random.default_rng(12).normal(size=(1, 3, 12, 14)).astype(np.float32)
-    graph = small_network(pooling)
+    graph = small_network(pooling, channels_last=channels_last)
     theirs = onnx_ad.reverse(graph.build("network"), inputs=["image"], layout="onnx")
     runner = onnxruntime.InferenceSession(theirs.SerializeToString())
     (expected,) = runner.run(["adj_image"], {"image": image, "adj_loss": np.ones(1, np.float32)})
     gradient = append_gradient(graph, "loss", ["image"])["image"]
+    # A Gram matrix gives one product backwards, not two: that of the convolution's input is none.
+    assert sum(node.op_type == "MatMul" for node in graph.nodes) == 2
     graph.output(gradient, "gradient", (1, 3, 12, 14))
     _, found = run(graph.build("ours"), image=image)
     np.testing.assert_allclose(

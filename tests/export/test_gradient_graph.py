@@ -92,7 +92,12 @@ def expected_of(
 
 in_every_form = pytest.mark.parametrize(
     ("backend", "lowering"),
-    [("onnxruntime", "portable"), ("onnxruntime", "nchwc"), ("openvino", "portable")],
+    [
+        ("onnxruntime", "portable"),
+        ("onnxruntime", "nchwc"),
+        ("openvino", "portable"),
+        ("openvino", "nhwc"),
+    ],
 )
 
 

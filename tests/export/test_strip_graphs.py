@@ -207,14 +207,14 @@ def test_signs_before_other_poolings_are_refused(last: Layer) -> None:
 # -- the graphs ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("lowering", ["portable", "nchwc"])
+@pytest.mark.parametrize("lowering", ["portable", "nchwc", "nhwc"])
 @pytest.mark.parametrize("index", [0, 2, 4])
 def test_graphs_of_strips_are_standard_onnx(index: int, lowering: str) -> None:
     encoder, segment = vgg_block(index)
     of_losses = {"relu1_1", "relu3_1", "relu5_1"}.intersection(s.name for s in segment.layers)
     for strip in strips_of(segment, 40, 12)[:2]:
         for model in (
-            build_strip_forward(encoder, segment, strip, 24, grams=of_losses),
+            build_strip_forward(encoder, segment, strip, 24, grams=of_losses, lowered_for=lowering),
             build_strip_backward(
                 encoder, segment, strip, 24, styles=of_losses, lowered_for=lowering
             ),
