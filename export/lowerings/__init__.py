@@ -11,6 +11,10 @@ nhwc         Gram matrices and their cotangents from features with the channels 
              keeps them; the rest is portable. At 512x512 pixels an evaluation of VGG-19 was 1.13
              times as fast in bfloat16 and 1.06 times in float32 (`benchmarks/evaluation.py`).
 ===========  =====================================================================================
+
+``portable-winograd`` and ``nchwc-winograd`` are the same with the wide 3×3 convolutions, forward
+and backward, computed by Winograd's minimal filtering and what lies between them channels-last
+(`winograd`, `channels_last`). `WINOGRAD` is the table that says which. For float32 only.
 """
 
 from __future__ import annotations
@@ -23,9 +27,19 @@ import impasto.export.vjp  # noqa: F401  (fills the portable table)
 from impasto.errors import UnknownNameError
 from impasto.export.graph import GraphBuilder
 from impasto.export.lowerings import nchwc
+from impasto.export.lowerings.channels_last import convolve_by_winograd
+from impasto.export.lowerings.winograd import Worthwhile
 from impasto.export.registry import PORTABLE, Rules
 
-__all__ = ["LOWERINGS", "Lowering", "lowering"]
+__all__ = ["LOWERINGS", "WINOGRAD", "Lowering", "lowering"]
+
+WINOGRAD: Mapping[str, tuple[Worthwhile, ...]] = MappingProxyType(
+    {
+        "portable": (Worthwhile(channels=256, tiles=64), Worthwhile(channels=128, tiles=256)),
+        "nchwc": (Worthwhile(channels=256, tiles=64),),
+    }
+)
+"""Where Winograd pays, by the lowering it is put on; ``benchmarks/winograd.py`` measures it."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +64,26 @@ def _leave(graph: GraphBuilder) -> None:
     """Change nothing."""
 
 
+_PLAIN = {
+    "portable": Lowering(PORTABLE, _leave),
+    "nchwc": Lowering(nchwc.rules(PORTABLE), nchwc.pull_into_blocked_layout),
+    "nhwc": Lowering(PORTABLE, _leave, channels_last=True),
+}
+
+
+def _with_winograd(name: str) -> Lowering:
+    """Return the lowering `name` with Winograd before its own last pass."""
+    plain = _PLAIN[name]
+
+    def finish(graph: GraphBuilder) -> None:
+        convolve_by_winograd(graph, WINOGRAD[name])
+        plain.finish(graph)
+
+    return Lowering(plain.rules, finish)
+
+
 LOWERINGS: Mapping[str, Lowering] = MappingProxyType(
-    {
-        "portable": Lowering(PORTABLE, _leave),
-        "nchwc": Lowering(nchwc.rules(PORTABLE), nchwc.pull_into_blocked_layout),
-        "nhwc": Lowering(PORTABLE, _leave, channels_last=True),
-    }
+    _PLAIN | {f"{name}-winograd": _with_winograd(name) for name in WINOGRAD}
 )
 
 
