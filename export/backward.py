@@ -96,6 +96,7 @@ def append_vjp(
     for seeded, seed in seeds.items():
         contributions[seeded].append(seed)
 
+    masked: set[str] = set()
     for node in reversed(forward):
         cotangents = [_accumulate(graph, contributions, value) for value in node.output]
         wanted = [value in dependent for value in node.input]
@@ -105,7 +106,7 @@ def append_vjp(
         rule = rules.rule(node.op_type)
         if rule is None:
             raise _missing_rule(graph, node, forward, wrt, loss, rules)
-        context = VjpContext(graph, node, cotangents, wanted, shapes)
+        context = VjpContext(graph, node, cotangents, wanted, shapes, masked)
         found = rule(context)
         if len(found) != len(node.input):
             raise DifferentiationError(

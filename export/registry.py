@@ -44,6 +44,8 @@ class VjpContext:
         For each input, whether its cotangent is needed.
     shapes : mapping of str to tuple
         Shapes of the forward values, as far as they are known.
+    masked : set of str
+        Cotangents known to be 0 wherever the ReLU whose output they are of is 0. Rules add to it.
     """
 
     def __init__(
@@ -53,12 +55,14 @@ class VjpContext:
         cotangents: Cotangents,
         wanted: Sequence[bool],
         shapes: Mapping[str, Shape],
+        masked: set[str],
     ) -> None:
         self.graph = graph
         self.node = node
         self.wanted = wanted
         self._cotangents = cotangents
         self._shapes = shapes
+        self._masked = masked
 
     # -- the node --------------------------------------------------------------------------------
 
@@ -87,6 +91,21 @@ class VjpContext:
                 "differentiates the first."
             )
         return first
+
+    @property
+    def follows_relu(self) -> bool:
+        """Whether the first input is the output of a ReLU."""
+        before = [node for node in self.graph.nodes if self.node.input[0] in node.output]
+        return any(node.op_type == "Relu" for node in before)
+
+    @property
+    def is_masked(self) -> bool:
+        """Whether the cotangent of a ReLU is 0 already wherever its output is."""
+        return self.cotangent in self._masked
+
+    def note_masked(self, cotangent: str) -> None:
+        """Tell the rule of the ReLU before that this cotangent of its output needs no mask."""
+        self._masked.add(cotangent)
 
     def describe(self) -> str:
         """Return op, opset and node name, for messages."""

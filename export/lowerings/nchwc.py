@@ -41,8 +41,13 @@ def rules(portable: Rules) -> Rules:
 
 def _relu_vjp(ctx: VjpContext) -> Cotangents:
     """x̄ = ȳ · [y > 0]."""
+    return [ctx.cotangent if ctx.is_masked else _where_positive(ctx)]
+
+
+def _where_positive(ctx: VjpContext) -> str:
+    """Return the cotangent of the output y where y > 0, and 0 elsewhere."""
     mask = ctx.op("HardSigmoid", ctx.outputs[0], alpha=STEEP, beta=0.0, name="positive")
-    return [ctx.op("Mul", ctx.cotangent, mask)]
+    return ctx.op("Mul", ctx.cotangent, mask)
 
 
 def _max_pool_vjp(portable: Rules) -> Rule:
@@ -59,8 +64,14 @@ def _max_pool_vjp(portable: Rules) -> Rule:
             ctx,
             ctx.op("AveragePool", mask, kernel_shape=[2, 2], strides=[2, 2], name="tied_fraction"),
         )
-        shared = ctx.op("Mul", ctx.cotangent, share, name="shared_cotangent")
-        return [ctx.op("Mul", mask, _upsampled(ctx, shared))]
+        # The mask of a ReLU before the pooling, at a quarter of the cost: a maximum is positive
+        # where the cells that reach it are.
+        cotangent = _where_positive(ctx) if ctx.follows_relu else ctx.cotangent
+        shared = ctx.op("Mul", cotangent, share, name="shared_cotangent")
+        spread = ctx.op("Mul", mask, _upsampled(ctx, shared))
+        if ctx.follows_relu:
+            ctx.note_masked(spread)
+        return [spread]
 
     return max_pool_vjp
 

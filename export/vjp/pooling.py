@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from impasto.errors import DifferentiationError
 from impasto.export.registry import PORTABLE, Cotangents, VjpContext
+from impasto.export.vjp.activations import where_positive
 from impasto.export.vjp.sizes import Integer, crop, integers, plus, size_of
 from impasto.export.vjp.window import Cell, Window, known_sizes, scatter, upsample, window_of
 
@@ -20,7 +21,12 @@ def max_pool_vjp(ctx: VjpContext) -> Cotangents:
     Tied cells share the cotangent equally, so that its sum is kept.
     """
     window = _pooling_window(ctx)
-    return [_tiled_max(ctx, window) if window.tiles else _overlapping_max(ctx, window)]
+    if not window.tiles:
+        return [_overlapping_max(ctx, window)]
+    found = _tiled_max(ctx, window)
+    if ctx.follows_relu:
+        ctx.note_masked(found)
+    return [found]
 
 
 @PORTABLE.vjp("AveragePool")
@@ -67,9 +73,14 @@ def _pooling_window(ctx: VjpContext) -> Window:
 
 
 def _tiled_max(ctx: VjpContext, window: Window) -> str:
-    """Compare at full size, count ties and divide at pooled size."""
+    """Compare at full size, count ties and divide at pooled size.
+
+    The mask of a ReLU before the pooling is applied at pooled size as well: a maximum is positive
+    where the cells that reach it are.
+    """
     x, y = ctx.inputs[0], ctx.outputs[0]
     leftover = _leftover(ctx, window)
+    cotangent = where_positive(ctx, "of_positive") if ctx.follows_relu else ctx.cotangent
     covered = _cover_tiles(ctx, x, window, leftover)
     mask = ctx.op("Equal", covered, upsample(ctx, y, window.strides), name="is_maximum")
     tied = ctx.op(
@@ -80,7 +91,7 @@ def _tiled_max(ctx: VjpContext, window: Window) -> str:
         name="tied_fraction",
     )
     count = ctx.op("Mul", tied, ctx.constant(float(np.prod(window.kernel)), "cells"))
-    share = upsample(ctx, ctx.op("Div", ctx.cotangent, count, name="share"), window.strides)
+    share = upsample(ctx, ctx.op("Div", cotangent, count, name="share"), window.strides)
     spread = ctx.op("Where", mask, share, ctx.constant(0.0, "zero"), name="spread")
     return _fit_tiles(ctx, spread, window, leftover)
 

@@ -47,6 +47,27 @@ def test_relu_gives_a_comparison_with_its_own_output() -> None:
     assert emitted("Relu", KNOWN) == {"Relu": 1, "Greater": 1, "Where": 1}
 
 
+def test_a_relu_before_a_pooling_is_masked_at_pooled_size() -> None:
+    graph = GraphBuilder()
+    relu = graph.op("Relu", graph.input("x", KNOWN), name="relu")
+    pooled = graph.op("MaxPool", relu, kernel_shape=[2, 2], strides=[2, 2], name="pooled")
+    graph.output(pooled, "y", graph.shapes()[pooled])
+    model: onnx.ModelProto = gradient_model(graph.build("two"), ["x"])
+    compared = [node.input[0] for node in model.graph.node if node.op_type == "Greater"]
+    assert compared == ["pooled"]
+
+
+def test_a_relu_that_something_else_reads_has_a_mask_of_its_own() -> None:
+    graph = GraphBuilder()
+    relu = graph.op("Relu", graph.input("x", KNOWN), name="relu")
+    pooled = graph.op("MaxPool", relu, kernel_shape=[2, 2], strides=[2, 2], name="pooled")
+    total = graph.op("Sum", *(graph.op("ReduceSum", v, keepdims=0) for v in (relu, pooled)))
+    graph.output(total, "y", ())
+    model: onnx.ModelProto = gradient_model(graph.build("three"), ["x"])
+    compared = [node.input[0] for node in model.graph.node if node.op_type == "Greater"]
+    assert sorted(compared) == ["pooled", "relu"]
+
+
 def test_an_even_pooling_of_known_size_needs_no_cropping() -> None:
     square: dict[str, Any] = {"kernel_shape": [2, 2], "strides": [2, 2]}
     assert emitted("AveragePool", KNOWN, **square) == {"Mul": 1, "Resize": 1}
