@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import OptimizeResult, minimize
 
 from impasto.engine.optimizers.arrays import read_only
 from impasto.engine.optimizers.base import Numbers, OnStep, OptimizerState, Outcome
@@ -17,6 +17,9 @@ from impasto.engine.optimizers.lbfgs import Lbfgs
 from impasto.engine.optimizers.recovery import Recovery
 from impasto.engine.optimizers.state import StateReader
 from impasto.engine.result import FloatArray, Status
+
+if TYPE_CHECKING:
+    from scipy.optimize import OptimizeResult
 
 __all__ = ["Lbfgsb"]
 
@@ -105,6 +108,8 @@ class Lbfgsb:
 
     def _run(self, bridge: _Bridge, start: FloatArray, iterations: int) -> tuple[Status, str]:
         """Run SciPy once."""
+        from scipy.optimize import minimize  # takes a quarter of a second to import
+
         try:
             result = minimize(
                 bridge.loss,
