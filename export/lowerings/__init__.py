@@ -12,8 +12,8 @@ nhwc         Gram matrices and their cotangents from features with the channels 
              times as fast in bfloat16 and 1.06 times in float32 (`benchmarks/evaluation.py`).
 ===========  =====================================================================================
 
-``portable-winograd`` and ``nchwc-winograd`` are the same with the wide 3×3 convolutions, forward
-and backward, computed by Winograd's minimal filtering and what lies between them channels-last
+Each of them followed by ``-winograd`` is the same with the wide 3×3 convolutions, forward and
+backward, computed by Winograd's minimal filtering, and what lies between them channels-last
 (`winograd`, `channels_last`). `WINOGRAD` is the table that says which. For float32 only.
 """
 
@@ -35,8 +35,9 @@ __all__ = ["LOWERINGS", "WINOGRAD", "Lowering", "lowering"]
 
 WINOGRAD: Mapping[str, tuple[Worthwhile, ...]] = MappingProxyType(
     {
-        "portable": (Worthwhile(channels=256, tiles=64), Worthwhile(channels=128, tiles=256)),
-        "nchwc": (Worthwhile(channels=256, tiles=64),),
+        "portable": (Worthwhile(channels=160, tiles=64),),
+        "nchwc": (Worthwhile(channels=160, tiles=64),),
+        "nhwc": (Worthwhile(channels=160, tiles=64),),
     }
 )
 """Where Winograd pays, by the lowering it is put on; ``benchmarks/winograd.py`` measures it."""

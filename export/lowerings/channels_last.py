@@ -11,7 +11,7 @@ out of the finished model.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -66,21 +66,13 @@ class _Pass:
         self._cells: dict[str, str] = {}  # (C, h·w) → (h·w, C)
         self._wanted: set[str] = set()  # what a convolution by Winograd reads in the end
         self._wide: dict[str, _Wide] = {}  # by the name of the output
-        self._rules: dict[str, Callable[[onnx.NodeProto], bool]] = {
-            "Conv": self._convolve,
-            "Reshape": self._reshape,
-            "MatMul": self._multiply,
-            "ReduceSumSquare": self._reduce,
-            **dict.fromkeys(_FOLLOWING, self._follow),
-        }
 
     def run(self) -> None:
         self._look_ahead()
         old, self._graph.nodes = self._graph.nodes, []
         for node in old:
-            rule = self._rules.get(node.op_type)
             with self._graph.scope(node.name):
-                if rule is None or not rule(node):
+                if not self._replace(node):
                     self._graph.nodes.append(node)
 
     def _look_ahead(self) -> None:
@@ -107,6 +99,20 @@ class _Pass:
         return _Wide(size, pads, weight) if worthwhile else None
 
     # -- rules: each appends what takes the node's place, or says that it stays ------------------
+
+    def _replace(self, node: onnx.NodeProto) -> bool:
+        match node.op_type:
+            case "Conv":
+                return self._convolve(node)
+            case "Reshape":
+                return self._reshape(node)
+            case "Transpose":
+                return self._transpose(node)
+            case "MatMul":
+                return self._multiply(node)
+            case "ReduceSumSquare":
+                return self._reduce(node)
+        return node.op_type in _FOLLOWING and self._follow(node)
 
     def _convolve(self, node: onnx.NodeProto) -> bool:
         wide = self._wide.get(node.output[0])
@@ -160,6 +166,17 @@ class _Pass:
                     last = self._graph.op("Reshape", self._cells[value], shape, name="last")
                     self._publish(result, last)
                 return picture
+        return False
+
+    def _transpose(self, node: onnx.NodeProto) -> bool:
+        """Take a transposition into channels-last as done, and one out of it as a native value."""
+        value, result = node.input[0], node.output[0]
+        order = _attributes(node).get("perm")
+        if order == _TO_FIRST:
+            self._native[result] = value
+        elif order == _TO_LAST and value in self._native:
+            self._name(result, "Identity", self._native[value])
+            return True
         return False
 
     def _multiply(self, node: onnx.NodeProto) -> bool:
