@@ -6,6 +6,8 @@ The layer sets are the default, and some with a content layer right before a poo
 
 from __future__ import annotations
 
+from functools import partial
+
 from impasto.engine.backends import available_backends, open_backend
 from impasto.engine.network import network_for
 from impasto.engine.options import Options
@@ -23,7 +25,7 @@ LAYERS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
 def main() -> None:
     """Compare every runtime and precision of this machine with the reference."""
     model = load_model("vgg19")
-    reference = open_backend("onnxruntime", "f32")
+    reference = partial(open_backend, "onnxruntime", "f32")
     for content, style in LAYERS:
         print(f"content {','.join(content)}; style {','.join(style)}")
         network = network_for(model, Options(content_layers=content, style_layers=style))

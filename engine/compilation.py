@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from impasto.engine.backends import open_backend
@@ -90,12 +91,11 @@ def verified(
     BackendError
         If every candidate fails to run.
     """
-    reference = None
+    reference = partial(open_backend, "onnxruntime", "f32", options.threads)
     for candidate in candidates(options):
         forms = list(keepings)
         if candidate.lowering == REFERENCE_LOWERING and candidate.backend.name == "onnxruntime":
             forms = [keeping for keeping in keepings if keeping is not None]  # else: itself
-        reference = reference or open_backend("onnxruntime", "f32", options.threads)
         try:
             verdicts = [
                 verify(

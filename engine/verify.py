@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -90,7 +90,7 @@ class Verdict:
 
 def verify(
     backend: Backend,
-    reference: Backend,
+    reference: Callable[[], Backend],
     network: Network,
     lowering: str,
     size: tuple[int, int],
@@ -103,8 +103,9 @@ def verify(
     ----------
     backend : Backend
         The one to judge.
-    reference : Backend
-        ONNX Runtime on the CPU, which runs the portable lowering.
+    reference : callable
+        Returns ONNX Runtime on the CPU, which runs the portable lowering; called, and the runtime
+        imported, only where no verdict is remembered.
     network : Network
     lowering : str
         Lowering that `backend` will run.
@@ -121,7 +122,7 @@ def verify(
     remembered = _recalled(cache, key)
     if remembered is not None:
         return remembered
-    verdict = _compare(backend, reference, network, lowering, probe, keeping)
+    verdict = _compare(backend, reference(), network, lowering, probe, keeping)
     form = "whole" if keeping is None else "in strips"
     logger.info("%s, %s lowering, %s: %s", backend.fingerprint, lowering, form, verdict)
     remember(cache, key, asdict(verdict))

@@ -6,6 +6,8 @@ Importing this package imports no runtime; each is imported when it is first ask
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
+from pathlib import Path
 
 from impasto.engine.backends.base import Backend, BackendInfo, CompiledGraph, Precision
 from impasto.engine.options import BackendChoice, PrecisionChoice
@@ -50,7 +52,7 @@ def choose(
     """
     if backend != "auto":
         return backend, _precision_of(backend, precision, device), "it was asked for"
-    if _info("cuda", device).available and precision in ("auto", "f32"):
+    if precision in ("auto", "f32") and _has_cuda_provider() and _info("cuda", device).available:
         return "cuda", "f32", "a GPU answers, and is faster than any processor"
     openvino = _info("openvino")
     if openvino.available and precision in ("auto", *openvino.precisions):
@@ -135,6 +137,16 @@ def _info(name: str, device: int = 0) -> BackendInfo:
     except Exception as error:  # a package that is only half there fails in any way
         detail = f"The package is damaged ({error}); remove it with pip and install it again."
     return BackendInfo(name, False, "", (), detail)
+
+
+def _has_cuda_provider() -> bool:
+    """Return whether ONNX Runtime's GPU package is installed, without importing the runtime."""
+    package = importlib.util.find_spec("onnxruntime")
+    folders = (package and package.submodule_search_locations) or ()
+    return any(
+        next(Path(folder).glob("capi/*onnxruntime_providers_cuda*"), None) is not None
+        for folder in folders
+    )
 
 
 def _onnxruntime_info(_device: int) -> BackendInfo:
