@@ -20,7 +20,7 @@ backward, computed by Winograd's minimal filtering, and what lies between them c
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import impasto.export.vjp  # noqa: F401  (fills the portable table)
@@ -80,7 +80,7 @@ def _with_winograd(name: str) -> Lowering:
         convolve_by_winograd(graph, WINOGRAD[name])
         plain.finish(graph)
 
-    return Lowering(plain.rules, finish)
+    return replace(plain, finish=finish)
 
 
 LOWERINGS: Mapping[str, Lowering] = MappingProxyType(
