@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from impasto.engine.backends.base import FloatArray
+from impasto.engine.backends.base import CompiledGraph, FloatArray
 from impasto.engine.compilation import Candidate, compile_gradient
 from impasto.engine.network import Network
-from impasto.engine.objective import Objective, Targets, blended, targets_of
+from impasto.engine.objective import Objective, Targets, blended, contents_of, grams_of
 from impasto.engine.parts import Workers
 from impasto.engine.streamed_objective import StreamedObjective
 from impasto.engine.streaming import Keeping, StreamedNetwork, Streaming
+from impasto.engine.target_cache import TargetCache, grams_of_styles
 from impasto.errors import CheckpointError
 from impasto.export.gradient import build_feature_graph
 from impasto.export.strips import segments_of
@@ -138,26 +139,76 @@ def targets_for(
     styles: Sequence[FloatArray],
     blend_weights: Sequence[float],
     workers: Workers | None = None,
+    cache: TargetCache | None = None,
 ) -> dict[str, FloatArray]:
     """Return the targets of one scale; see `impasto.engine.objective.targets_of`.
 
-    Whatever they are computed with is dropped before the gradient graph is made.
+    Whatever they are computed with is dropped before the gradient graph is made. The content's
+    and the styles' have graphs of their own, so that the content's are the same numbers whether or
+    not the styles' are in `cache`.
     """
     streaming = execution.streaming
     if streaming is None:
-        model = build_feature_graph(network.encoder, network.content_layers, network.style_layers)
-        graph = chosen.backend.compile(model)
-        return targets_of(graph, network, content, styles, blend_weights)
-
-    def streamed(image: FloatArray) -> StreamedNetwork:
-        height, width = image.shape[2:]
-        return StreamedNetwork(
-            network, chosen.backend, chosen.lowering, (height, width), streaming, workers
-        )
-
-    maps, _ = streamed(content).features_and_grams(content, network.content_layers, ())
-    targets = {f"content.{name}": value for name, value in maps.items()}
-    grams = [
-        streamed(style).features_and_grams(style, (), network.style_layers)[1] for style in styles
-    ]
+        compute: _Whole | _InStrips = _Whole(chosen, network)
+        form: tuple[object, ...] = ("whole",)
+    else:
+        compute = _InStrips(chosen, network, streaming, workers)
+        form = ("strips", streaming.rows, chosen.lowering)
+    targets = compute.contents(content) if network.content_layers else {}
+    if not network.style_layers:
+        return targets
+    grams = grams_of_styles(cache, chosen.backend, network, form, styles, compute.grams)
     return {**targets, **blended(grams, network.style_layers, blend_weights)}
+
+
+class _Whole:
+    """Computes targets in one piece."""
+
+    def __init__(self, chosen: Candidate, network: Network) -> None:
+        self._backend = chosen.backend
+        self._network = network
+        self._style_graph: CompiledGraph | None = None
+
+    def contents(self, picture: FloatArray) -> dict[str, FloatArray]:
+        """Return ``content.<layer>``."""
+        network = self._network
+        model = build_feature_graph(network.encoder, network.content_layers)
+        return contents_of(self._backend.compile(model), network, picture)
+
+    def grams(self, picture: FloatArray) -> dict[str, FloatArray]:
+        """Return Gram matrices by layer; the first picture compiles their graph."""
+        network = self._network
+        if self._style_graph is None:
+            model = build_feature_graph(network.encoder, grams=network.style_layers)
+            self._style_graph = self._backend.compile(model)
+        return grams_of(self._style_graph, network, picture)
+
+
+class _InStrips:
+    """Computes targets in strips, as the gradient will be."""
+
+    def __init__(
+        self, chosen: Candidate, network: Network, streaming: Streaming, workers: Workers | None
+    ) -> None:
+        self._chosen = chosen
+        self._network = network
+        self._streaming = streaming
+        self._workers = workers
+
+    def contents(self, picture: FloatArray) -> dict[str, FloatArray]:
+        """Return ``content.<layer>``."""
+        layers = self._network.content_layers
+        maps, _ = self._streamed(picture).features_and_grams(picture, layers, ())
+        return {f"content.{name}": value for name, value in maps.items()}
+
+    def grams(self, picture: FloatArray) -> dict[str, FloatArray]:
+        """Return Gram matrices by layer."""
+        layers = self._network.style_layers
+        return self._streamed(picture).features_and_grams(picture, (), layers)[1]
+
+    def _streamed(self, picture: FloatArray) -> StreamedNetwork:
+        height, width = picture.shape[2:]
+        backend, lowering = self._chosen.backend, self._chosen.lowering
+        return StreamedNetwork(
+            self._network, backend, lowering, (height, width), self._streaming, self._workers
+        )

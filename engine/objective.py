@@ -10,7 +10,16 @@ from impasto.engine.backends.base import CompiledGraph, FloatArray
 from impasto.engine.network import Network
 from impasto.engine.options import Options
 
-__all__ = ["Objective", "Targets", "blend", "blended", "targets_of", "weights_for"]
+__all__ = [
+    "Objective",
+    "Targets",
+    "blend",
+    "blended",
+    "contents_of",
+    "grams_of",
+    "targets_of",
+    "weights_for",
+]
 
 Targets = Mapping[str, FloatArray]
 """``content.<layer>`` feature maps and ``style.<layer>`` Gram matrices."""
@@ -101,15 +110,25 @@ def targets_of(
     As in jcjohnson/neural-style, several styles make one target a layer: the weighted mean of
     their Gram matrices, each normalised by its own picture's size.
     """
-    targets: dict[str, FloatArray] = {}
-    outputs = features.run({"image": content})
-    for name in network.content_layers:
-        targets[f"content.{name}"] = outputs[f"features.{name}"].copy()
-    grams = [
-        {name: outputs[f"gram.{name}"].copy() for name in network.style_layers}
-        for outputs in (features.run({"image": style}) for style in styles)
-    ]
+    targets = contents_of(features, network, content)
+    grams = [grams_of(features, network, style) for style in styles]
     return {**targets, **blended(grams, network.style_layers, blend_weights)}
+
+
+def contents_of(
+    features: CompiledGraph, network: Network, content: FloatArray
+) -> dict[str, FloatArray]:
+    """Return ``content.<layer>`` of a picture, by a graph with ``features.<layer>``."""
+    outputs = features.run({"image": content})
+    return {
+        f"content.{name}": outputs[f"features.{name}"].copy() for name in network.content_layers
+    }
+
+
+def grams_of(features: CompiledGraph, network: Network, style: FloatArray) -> dict[str, FloatArray]:
+    """Return a picture's Gram matrices by layer, by a graph with ``gram.<layer>``."""
+    outputs = features.run({"image": style})
+    return {name: outputs[f"gram.{name}"].copy() for name in network.style_layers}
 
 
 def blended(

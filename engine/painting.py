@@ -25,6 +25,7 @@ from impasto.engine.preparation import Prepared
 from impasto.engine.result import Callback, FloatArray, Iterate, Status, StylizeResult
 from impasto.engine.resumption import Progress, snapshot_of
 from impasto.engine.streamed_objective import StreamedObjective
+from impasto.engine.target_cache import TargetCache
 from impasto.errors import OptimizationError
 from impasto.models.weights.cache import cache_directory
 
@@ -144,6 +145,7 @@ class Painting:
                 [to_network(style) for style in prepared.inputs.styles_at(plan.style_sizes)],
                 options.style_blend_weights,
                 self._workers,
+                TargetCache(cache_directory().parent / "targets"),
             )
         return_freed_memory()  # what verifying, the scale before and the targets have left
         with self._clock("compile"):

@@ -30,7 +30,7 @@ from impasto.engine.streaming import Keeping, StreamedNetwork, Streaming
 from impasto.export.gradient import build_feature_graph, build_gradient_graph
 from impasto.export.strips import segments_of
 
-__all__ = ["LIMITS", "Limits", "Verdict", "probe_image", "probe_size", "verify"]
+__all__ = ["LIMITS", "Limits", "Verdict", "graph_sources", "probe_image", "probe_size", "verify"]
 
 logger = logging.getLogger(__name__)
 
@@ -203,12 +203,18 @@ def _judge(
 
 
 def _probe_features(backend: Backend, network: Network, image: FloatArray) -> dict[str, FloatArray]:
-    """Return the feature graph's outputs for the mirrored probe: targets that are not met."""
-    graph = backend.compile(
-        build_feature_graph(network.encoder, network.content_layers, network.style_layers)
-    )
+    """Return what the feature graphs give for the mirrored probe: targets that are not met.
+
+    As in a run, feature maps and Gram matrices have a graph each.
+    """
     mirrored = np.ascontiguousarray(image[:, ::-1, :, ::-1])
-    return {name: value.copy() for name, value in graph.run({"image": mirrored}).items()}
+    found: dict[str, FloatArray] = {}
+    for features, grams in ((network.content_layers, ()), ((), network.style_layers)):
+        if features or grams:
+            graph = backend.compile(build_feature_graph(network.encoder, features, grams))
+            outputs = graph.run({"image": mirrored})
+            found |= {name: value.copy() for name, value in outputs.items()}
+    return found
 
 
 def _relative_errors(
@@ -277,7 +283,7 @@ def _key(
     # The first and the last array tell weight sets apart without reading all of them.
     names = [f"{layer.name}.weight" for layer in encoder.layers if layer.kind == "convolution"]
     return key_of(
-        _graph_sources(),
+        graph_sources(),
         backend.fingerprint,
         processor_name(),
         lowering,
@@ -291,7 +297,7 @@ def _key(
 
 
 @cache
-def _graph_sources() -> str:
+def graph_sources() -> str:
     """Return a digest of the code that makes the graphs: other code, other verdicts."""
     digest = hashlib.sha256(__version__.encode())
     strips = (sys.modules[kind.__module__] for kind in (StreamedNetwork, StreamedObjective))
