@@ -41,13 +41,12 @@ def rules(portable: Rules) -> Rules:
 
 def _relu_vjp(ctx: VjpContext) -> Cotangents:
     """x̄ = ȳ · [y > 0]."""
-    return [ctx.cotangent if ctx.is_masked else _where_positive(ctx)]
+    return [ctx.cotangent if ctx.is_masked else ctx.op("Mul", ctx.cotangent, _positive(ctx))]
 
 
-def _where_positive(ctx: VjpContext) -> str:
-    """Return the cotangent of the output y where y > 0, and 0 elsewhere."""
-    mask = ctx.op("HardSigmoid", ctx.outputs[0], alpha=STEEP, beta=0.0, name="positive")
-    return ctx.op("Mul", ctx.cotangent, mask)
+def _positive(ctx: VjpContext) -> str:
+    """Return 1 where the output is positive, and 0 elsewhere."""
+    return ctx.op("HardSigmoid", ctx.outputs[0], alpha=STEEP, beta=0.0, name="positive")
 
 
 def _max_pool_vjp(portable: Rules) -> Rule:
@@ -64,10 +63,12 @@ def _max_pool_vjp(portable: Rules) -> Rule:
             ctx,
             ctx.op("AveragePool", mask, kernel_shape=[2, 2], strides=[2, 2], name="tied_fraction"),
         )
-        # The mask of a ReLU before the pooling, at a quarter of the cost: a maximum is positive
-        # where the cells that reach it are.
-        cotangent = _where_positive(ctx) if ctx.follows_relu else ctx.cotangent
-        shared = ctx.op("Mul", cotangent, share, name="shared_cotangent")
+        if ctx.follows_relu:
+            # Its mask, at a quarter of the cost: a maximum is positive where the cells that reach
+            # it are. Applied to the share: ONNX Runtime computes the operand that is a convolution
+            # first, which the cotangent should be, or all masks are made before they are needed.
+            share = ctx.op("Mul", share, _positive(ctx), name="share_of_positive")
+        shared = ctx.op("Mul", ctx.cotangent, share, name="shared_cotangent")
         spread = ctx.op("Mul", mask, _upsampled(ctx, shared))
         if ctx.follows_relu:
             ctx.note_masked(spread)
