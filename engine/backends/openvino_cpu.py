@@ -19,6 +19,9 @@ with telemetry_off():
 
 __all__ = ["OpenVino", "native_precisions"]
 
+LARGE_BYTES = 2**16
+"""Size of a constant from which on it is not copied."""
+
 
 class OpenVino:
     """OpenVINO's CPU plugin.
@@ -64,9 +67,8 @@ class OpenVino:
         names = output_names(model, outputs)
         return_freed_memory()  # what building the graph left behind
         try:
-            core = _core()
-            compiled = core.compile_model(
-                core.read_model(model.SerializeToString()),
+            compiled = _core().compile_model(
+                _read(model),
                 "CPU",
                 {
                     "INFERENCE_PRECISION_HINT": self.precision,
@@ -161,6 +163,48 @@ class OpenVinoGraph:
 def _shared(array: FloatArray) -> ov.Tensor:
     """Return a tensor in the array's own memory; a read-only array is copied, as OpenVINO asks."""
     return ov.Tensor(array if array.flags.writeable else array.copy(), shared_memory=True)
+
+
+def _read(model: onnx.ModelProto) -> ov.Model:
+    """Return `model` as OpenVINO has it, its large constants in NumPy arrays instead of copies.
+
+    Written into the bytes that OpenVINO reads, and read from them, the weights would exist twice
+    more: 0.68 instead of 0.40 GB at the peak of compiling VGG-19's gradient. So the constants are
+    read as inputs, which are then replaced.
+    """
+    large = {
+        tensor.name: tensor
+        for tensor in model.graph.initializer
+        if tensor.data_type == onnx.TensorProto.FLOAT and len(tensor.raw_data) > LARGE_BYTES
+    }
+    graph = model.graph
+    light = onnx.helper.make_model(
+        onnx.helper.make_graph(
+            graph.node,
+            graph.name,
+            [
+                *graph.input,
+                *(
+                    onnx.helper.make_tensor_value_info(name, tensor.data_type, tensor.dims)
+                    for name, tensor in large.items()
+                ),
+            ],
+            graph.output,
+            [tensor for tensor in graph.initializer if tensor.name not in large],
+        ),
+        opset_imports=model.opset_import,
+        ir_version=model.ir_version,
+    )
+    read = _core().read_model(light.SerializeToString())
+    for parameter in read.get_parameters():
+        name = parameter.get_friendly_name()
+        if name in large:
+            # A copy, because what the tensor gives is read-only; OpenVINO keeps it alive.
+            array = onnx.numpy_helper.to_array(large[name]).copy()
+            constant = ov.op.Constant(array, shared_memory=True)
+            parameter.output(0).replace(constant.output(0))
+            read.remove_parameter(parameter)
+    return read
 
 
 @cache
