@@ -36,7 +36,7 @@ __all__ = ["LOWERINGS", "WINOGRAD", "Lowering", "lowering"]
 WINOGRAD: Mapping[str, tuple[Worthwhile, ...]] = MappingProxyType(
     {
         "portable": (Worthwhile(channels=160, tiles=64),),
-        "nchwc": (Worthwhile(channels=160, tiles=64),),
+        "nchwc": (Worthwhile(channels=256, tiles=64),),
         "nhwc": (Worthwhile(channels=160, tiles=64),),
     }
 )
