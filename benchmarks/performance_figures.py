@@ -19,7 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from performance_charts import evaluation_chart, loss_chart, roofline_chart
-from performance_tables import agreement_line, peers_table, roofline_table, time_to_loss_table
+from performance_tables import (
+    agreement_line,
+    peers_table,
+    roofline_table,
+    startup_table,
+    time_to_loss_table,
+)
 
 __all__ = ["FIGURES", "Figure", "generated", "outdated", "with_blocks"]
 
@@ -93,6 +99,7 @@ FIGURES = (
         loss_chart,
         "Loss over seconds: PyTorch from noise and the default preset",
     ),
+    Figure("startup", "startup", "python benchmarks/startup.py --save", startup_table),
 )
 
 

@@ -14,6 +14,7 @@ __all__ = [
     "peers_table",
     "precision_of",
     "roofline_table",
+    "startup_table",
     "time_to_loss_table",
 ]
 
@@ -31,6 +32,13 @@ LABELS = {
 """Names for people by configuration, in the order they are shown."""
 
 PEERS = [name for name in LABELS if name.startswith("torch")]
+STARTS = {
+    "interpreter": "a bare interpreter",
+    "import": "`import impasto`",
+    "help": "`impasto --help`",
+    "first run": "first evaluation, first run",
+    "second run": "first evaluation, second run",
+}
 WORK = {"product": "matrix product", "convolution": "3x3 convolution"}
 
 
@@ -143,6 +151,21 @@ def time_to_loss_table(result: dict[str, Any]) -> str:
     rows.append(["median", *[""] * 6, f"{statistics.median(ratios):.1f}"])
     head = ["pair", "f32 loss", "PyTorch evaluations", "PyTorch s", "Impasto", "evaluations", "s"]
     return _table([*head, "times as fast"], rows)
+
+
+def startup_table(result: dict[str, Any]) -> str:
+    """Return the table of startup.py: seconds from the start of a process."""
+    rows = [
+        [
+            STARTS[row["what"]],
+            LABELS[row["configuration"]] if row["configuration"] else "",
+            f"{row['size']}" if row["size"] else "",
+            f"{row['median_s']:.2f}",
+            f"{min(row['seconds']):.2f} - {max(row['seconds']):.2f}",
+        ]
+        for row in sorted(result["rows"], key=lambda row: list(STARTS).index(row["what"]))
+    ]
+    return _table(["until", "configuration", "pixels", "seconds", "from - to"], rows)
 
 
 def _place(row: dict[str, Any]) -> tuple[str, int]:

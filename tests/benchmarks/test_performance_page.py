@@ -13,6 +13,7 @@ from performance_tables import (
     agreement_line,
     peers_table,
     roofline_table,
+    startup_table,
     time_to_loss_table,
 )
 
@@ -150,6 +151,15 @@ def test_time_to_loss_is_the_ratio_of_the_seconds() -> None:
     (pair,) = TIME_TO_LOSS["pairs"]
     missed = {**pair, "ours": {**pair["ours"], "reached": None}}
     assert cells(time_to_loss_table({"pairs": [missed]}), 2)[5] == "not reached"
+
+
+def test_starts_are_told_in_their_order_with_median_and_range() -> None:
+    seconds = {"median_s": 2.0, "seconds": [3.0, 2.0, 1.5]}
+    second = {"what": "second run", "configuration": "openvino-bf16", "size": 512, **seconds}
+    bare = {"what": "interpreter", "configuration": "", "size": None, **seconds}
+    table = startup_table({"rows": [second, bare]})
+    assert cells(table, 2) == ["a bare interpreter", "", "", "2.00", "1.50 - 3.00"]
+    assert cells(table, 3)[1:3] == ["OpenVINO bf16", "512"]
 
 
 def test_charts_are_drawings_with_a_bar_or_a_line_for_every_figure() -> None:
