@@ -22,6 +22,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from impasto import __version__
+from impasto.cli.bench import bench
 from impasto.cli.doctor import doctor
 from impasto.cli.export import export
 from impasto.cli.grouped_help import GroupedHelp
@@ -46,7 +47,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (paint, plan, resume, models, fetch, export, doctor):
+for command in (paint, plan, resume, models, fetch, export, doctor, bench):
     app.command(cls=GroupedHelp)(command)
 
 
