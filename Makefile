@@ -44,7 +44,7 @@ check: $(VENV)/installed-dev ## Lint, format and type checks, the types on the i
 	$(BIN)/ruff check . || failed=1; \
 	$(BIN)/ruff format --check . || failed=1; \
 	$(BIN)/mypy -p impasto || failed=1; \
-	$(BIN)/mypy tests scripts || failed=1; \
+	$(BIN)/mypy tests scripts benchmarks || failed=1; \
 	test -z "$$failed"
 
 format: $(VENV)/installed-dev ## Format the code and fix what the linter can fix
@@ -53,7 +53,7 @@ format: $(VENV)/installed-dev ## Format the code and fix what the linter can fix
 
 clean: ## Remove the virtual environment, build folders and caches
 	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	@find src engine export models tests scripts -name __pycache__ -prune -exec rm -rf {} +
+	@find src engine export models tests scripts benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 # Left-overs in build/ would go into the wheel, also of modules that were deleted since.
 define install

@@ -1,115 +1,99 @@
-"""Time one evaluation (loss and gradient) of VGG-19 by backend, precision and lowering.
+"""Time one evaluation (loss and gradient) by backend, precision and lowering.
 
-Every configuration runs in a process of its own, so that its peak memory is its own; rounds are
-interleaved, so that a noisy minute hits all of them.
+    python benchmarks/evaluation.py --save
+
+`impasto bench` measures the same in the same way, with the lowering each backend uses; here the
+others are measured beside it. Every configuration runs in a process of its own, so that its peak
+memory is its own, and they take turns, so that a noisy minute hits all of them.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import statistics
-import subprocess
 import sys
-import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from machine_description import describe
 
-from impasto.engine.backends import available_backends, open_backend
-from impasto.engine.compilation import Candidate, compile_gradient
-from impasto.engine.machine import peak_rss_bytes
-from impasto.engine.network import network_for
-from impasto.engine.options import Options
-from impasto.engine.verify import probe_image
-from impasto.models import load_model
+from impasto.engine.backends import open_backend
+from impasto.engine.bench import Bench, Configuration, configurations
+from impasto.engine.bench_report import EvaluationTiming
+from impasto.export.lowerings import LOWERINGS
 
 RESULTS = Path(__file__).parent / "results"
 
 
-def measure(backend: str, precision: str, lowering: str, size: int, runs: int) -> dict[str, Any]:
-    """Measure one configuration in this process."""
-    chosen = open_backend(backend, precision)  # type: ignore[arg-type]
-    network = network_for(load_model("vgg19"), Options())
-    began = time.perf_counter()
-    graph = compile_gradient(Candidate(chosen, lowering), network, (size, size))
-    compiled = time.perf_counter() - began
-    h = size // 8
-    one = np.array(1, np.float32)
-    graph.bind({"content.relu4_2": np.zeros((1, 512, h, h), np.float32), "tv_weight": one})
-    graph.bind({"content_weight.relu4_2": one})
-    for name in network.style_layers:
-        channels = network.encoder.channels(name)
-        graph.bind({f"style.{name}": np.zeros((channels, channels), np.float32)})
-        graph.bind({f"style_weight.{name}": one})
-    image = probe_image((size, size))
-    graph.run({"image": image})
-    seconds = []
-    for _ in range(runs):
-        began = time.perf_counter()
-        graph.run({"image": image})
-        seconds.append(time.perf_counter() - began)
-    return {"compile": compiled, "seconds": seconds, "peak_rss_bytes": peak_rss_bytes()}
+def with_lowerings(found: list[Configuration], names: list[str] | None) -> list[Configuration]:
+    """Return each configuration in its backend's own lowering and the portable one, or in `names`.
+
+    ONNX Runtime's blocked layout is of no use to others, and is left out for them.
+    """
+    chosen = []
+    for each in found:
+        own = open_backend(each.backend, each.precision).lowering  # type: ignore[arg-type]
+        for lowering in names or dict.fromkeys((own, "portable")):
+            if "nchwc" not in lowering or each.backend == "onnxruntime":
+                chosen.append(replace(each, lowering=lowering))
+    return chosen
 
 
-def configurations() -> list[tuple[str, str, str]]:
-    """Return (backend, precision, lowering) of everything this machine runs."""
-    found = [
-        (info.name, precision, "portable")
-        for info in available_backends()
-        for precision in info.precisions
-    ]
-    return [("onnxruntime", "f32", "nchwc"), *found]
+def row(timing: EvaluationTiming) -> dict[str, Any]:
+    """Return the figures of one configuration."""
+    spread = timing.evaluation
+    return {
+        "median": round(spread.median, 4),
+        "min": round(min(spread.seconds), 4),
+        "max": round(max(spread.seconds), 4),
+        "compile": round(timing.compile.median, 3),
+        "targets": round(timing.targets.median, 3),
+        "peak_rss_mb": round((timing.peak_rss_bytes or 0) / 1e6),
+    }
 
 
 def main() -> None:
-    """Run the benchmark and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Run the benchmark and print a table; with ``--save`` write the result too."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", default="vgg19")
     parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--backends", nargs="+", default=[], metavar="NAME")
+    parser.add_argument("--lowerings", nargs="+", choices=LOWERINGS, metavar="NAME")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--runs", type=int, default=3, help="evaluations a round")
     parser.add_argument("--save", action="store_true", help="write results/evaluation_SIZE.json")
-    parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.one:
-        backend, precision, lowering = arguments.one
-        measured = measure(backend, precision, lowering, arguments.size, arguments.runs)
-        print(json.dumps(measured))
-        return
-    results: dict[str, list[dict[str, Any]]] = {" ".join(c): [] for c in configurations()}
-    for _ in range(arguments.rounds):
-        for key, runs in results.items():
-            command = [sys.executable, __file__, "--one", *key.split()]
-            command += ["--size", str(arguments.size), "--runs", str(arguments.runs)]
-            ran = subprocess.run(command, capture_output=True, text=True, check=True)
-            runs.append(json.loads(ran.stdout))
-    rows = {key: summary(measured) for key, measured in results.items()}
-    print(f"VGG-19, {arguments.size}x{arguments.size}, loss and gradient")
-    print(f"{'configuration':32} {'median s':>9} {'min':>7} {'max':>7} {'compile s':>10} {'MB':>6}")
-    for key, row in rows.items():
-        print(
-            f"{key:32} {row['median']:9.3f} {row['min']:7.3f} {row['max']:7.3f} "
-            f"{row['compile']:10.2f} {row['peak_rss_mb']:6.0f}"
-        )
-    if arguments.save:
-        RESULTS.mkdir(exist_ok=True)
-        report = {"machine": describe(), "size": arguments.size, "rows": rows}
-        path = RESULTS / f"evaluation_{arguments.size}.json"
-        path.write_text(json.dumps(report, indent=1) + "\n")
-
-
-def summary(measured: list[dict[str, Any]]) -> dict[str, float]:
-    """Return the median and spread over all rounds."""
-    seconds = [value for entry in measured for value in entry["seconds"]]
-    return {
-        "median": round(statistics.median(seconds), 4),
-        "min": round(min(seconds), 4),
-        "max": round(max(seconds), 4),
-        "compile": round(statistics.median(entry["compile"] for entry in measured), 3),
-        "peak_rss_mb": round(max(entry["peak_rss_bytes"] for entry in measured) / 1e6),
+    asked = parser.parse_args()
+    found = configurations([asked.model], [asked.size], backends=asked.backends)
+    measuring = Bench(
+        with_lowerings(found, asked.lowerings),
+        rounds=asked.rounds,
+        runs=asked.runs,
+        optimizers=False,
+    )
+    for job in measuring.run():
+        print(job, file=sys.stderr, flush=True)
+    report = measuring.report()
+    rows = {
+        f"{each.configuration.backend} {each.configuration.precision} {each.lowering}": row(each)
+        for each in report.evaluations
     }
+    print(f"{asked.model}, {asked.size}x{asked.size}, loss and gradient")
+    print(f"{'configuration':38} {'median s':>9} {'min':>7} {'max':>7} {'compile s':>10} {'MB':>6}")
+    for key, told in rows.items():
+        print(
+            f"{key:38} {told['median']:9.3f} {told['min']:7.3f} {told['max']:7.3f} "
+            f"{told['compile']:10.2f} {told['peak_rss_mb']:6.0f}"
+        )
+    for job_name, reason in report.failures.items():
+        print(f"{job_name}: {reason}", file=sys.stderr)
+    if asked.save:
+        RESULTS.mkdir(exist_ok=True)
+        path = RESULTS / f"evaluation_{asked.size}.json"
+        result = {"machine": describe(), "model": asked.model, "size": asked.size, "rows": rows}
+        path.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":
