@@ -83,7 +83,8 @@ def network_for(model: Model, options: Options) -> Network:
     content = architecture.in_order(options.content_layers)
     style = architecture.in_order(options.style_layers)
     used = _with_pooling(architecture.truncated(content + style), options)
-    encoder = Encoder(model.spec.name, used.layers, model.arrays, model.preprocessing)
+    arrays = model.arrays_of([layer.name for layer in used.layers])
+    encoder = Encoder(model.spec.name, used.layers, arrays, model.preprocessing)
     return Network(encoder, content, style)
 
 

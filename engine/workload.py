@@ -72,7 +72,7 @@ def weight_bytes(network: Network) -> int:
 
 def _weight_bytes(network: Network, layers: Sequence[LayerLike]) -> int:
     return sum(
-        FLOAT * network.encoder.arrays[f"{layer.name}.weight"].size
+        FLOAT * network.encoder.weight_count(layer.name)
         for layer in layers
         if layer.kind == "convolution"
     )
@@ -131,7 +131,7 @@ def _kept_bytes(network: Network, keeping: Keeping, sizes: Mapping[str, Size]) -
 
 def _per_row(network: Network, layer: LayerLike, width: int) -> float:
     """Return the multiplications of one row of a convolution's output."""
-    return float(network.encoder.arrays[f"{layer.name}.weight"].size) * width
+    return float(network.encoder.weight_count(layer.name)) * width
 
 
 def _strip_work(

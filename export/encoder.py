@@ -99,6 +99,15 @@ class Encoder:
     arrays: Arrays
     preprocessing: PreprocessingLike
 
+    def weight_count(self, layer: str) -> int:
+        """Return the number of weights, biases aside, of the convolution called `layer`."""
+        channels = 3
+        for item in self.layers:
+            if item.name == layer:
+                return item.kernel**2 * channels * item.out_channels
+            channels = item.out_channels
+        raise ValueError(f"{self.name} has no layer {layer}.")
+
     def channels(self, layer: str) -> int:
         """Return the number of channels of the layer called `layer`."""
         (found,) = (item.out_channels for item in self.layers if item.name == layer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -15,6 +15,8 @@ from impasto.models.layer import Architecture, Preprocessing
 from impasto.models.registry import ModelSpec, model_spec
 
 __all__ = ["Model", "load_model"]
+
+EMBEDDED = "embedded"
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,20 @@ class Model:
     source: str
 
     def __post_init__(self) -> None:
+        if self.source == EMBEDDED:
+            return  # checked by its reader, and expanded only when it is asked for
         checked = _validated(self.architecture, self.arrays, self.source)
         object.__setattr__(self, "arrays", MappingProxyType(checked))
+
+    def arrays_of(self, layers: Collection[str]) -> Mapping[str, NDArray[np.float32]]:
+        """Return the arrays of some layers, which need not keep those of the others in memory."""
+        from impasto.models.weights.embedded import CodebookArrays
+
+        if isinstance(self.arrays, CodebookArrays):
+            return self.arrays.only(layers)
+        return {
+            name: array for name, array in self.arrays.items() if name.rpartition(".")[0] in layers
+        }
 
 
 def load_model(name: str, weights: Path | None = None) -> Model:
@@ -94,7 +108,7 @@ def _embedded_model(spec: ModelSpec) -> Model:
     from impasto.models.weights.embedded import read_embedded
 
     arrays = read_embedded(spec.architecture, spec.filename)
-    return Model(spec, spec.architecture, arrays, spec.preprocessing, "embedded")
+    return Model(spec, spec.architecture, arrays, spec.preprocessing, EMBEDDED)
 
 
 def _model_from_file(spec: ModelSpec, path: Path) -> Model:

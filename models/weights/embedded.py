@@ -8,6 +8,7 @@ x height x width), ``<layer>.codebook`` (float32, 256 values) and ``<layer>.bias
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -19,17 +20,53 @@ from safetensors import SafetensorError, safe_open
 from impasto.errors import WeightsError
 from impasto.models.layer import Architecture, Layer
 
-__all__ = ["CODEBOOK_SIZE", "expand_codebooks", "read_embedded"]
+__all__ = ["CODEBOOK_SIZE", "CodebookArrays", "expand_codebooks", "read_embedded"]
 
 CODEBOOK_SIZE = 256
 
 
-def read_embedded(architecture: Architecture, filename: str) -> dict[str, NDArray[np.float32]]:
+class CodebookArrays(Mapping[str, NDArray[np.float32]]):
+    """Weights that stay at eight bits, and are expanded whenever they are asked for.
+
+    A run asks for each a few times, while it makes a graph; expanded once and for all, VGG-19's
+    would take 80 MB from beginning to end.
+
+    Parameters
+    ----------
+    stored : mapping of str to mapping of str to ndarray
+        By layer: ``indices``, ``codebook`` and ``bias``, as in the file.
+    """
+
+    def __init__(self, stored: Mapping[str, Mapping[str, NDArray[Any]]]) -> None:
+        self._stored = stored
+
+    def only(self, layers: Collection[str]) -> CodebookArrays:
+        """Return those of some layers."""
+        return CodebookArrays({name: self._stored[name] for name in self._stored if name in layers})
+
+    def __getitem__(self, name: str) -> NDArray[np.float32]:
+        """Return ``<layer>.weight`` or ``<layer>.bias``, as of `expand_codebooks`."""
+        layer, _, kind = name.rpartition(".")
+        if kind not in ("weight", "bias"):
+            raise KeyError(name)
+        stored = self._stored[layer]
+        return stored["codebook"][stored["indices"]] if kind == "weight" else stored["bias"]
+
+    def __iter__(self) -> Iterator[str]:
+        """Return the names, layer by layer."""
+        return (f"{layer}.{kind}" for layer in self._stored for kind in ("weight", "bias"))
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return 2 * len(self._stored)
+
+
+def read_embedded(architecture: Architecture, filename: str) -> CodebookArrays:
     """Return the weights in the package's data file `filename`.
 
     Returns
     -------
-    dict of str to ndarray
+    mapping of str to ndarray
         ``<layer>.weight`` and ``<layer>.bias``, as of `expand_codebooks`.
 
     Raises
@@ -41,7 +78,7 @@ def read_embedded(architecture: Architecture, filename: str) -> dict[str, NDArra
         return expand_codebooks(architecture, path)
 
 
-def expand_codebooks(architecture: Architecture, path: Path) -> dict[str, NDArray[np.float32]]:
+def expand_codebooks(architecture: Architecture, path: Path) -> CodebookArrays:
     """Return the weights of `architecture` in the file of codebooks at `path`.
 
     Tensors are looked at only after their type and shape were compared with the architecture, so
@@ -49,7 +86,7 @@ def expand_codebooks(architecture: Architecture, path: Path) -> dict[str, NDArra
 
     Returns
     -------
-    dict of str to ndarray
+    mapping of str to ndarray
         For every convolution ``<layer>.weight``, float32 of shape (output channels, input
         channels, kernel, kernel), and ``<layer>.bias``, float32 of shape (output channels,).
 
@@ -58,20 +95,24 @@ def expand_codebooks(architecture: Architecture, path: Path) -> dict[str, NDArra
     WeightsError
         If the file is missing or damaged, or a tensor is not there or has another type or shape.
     """
-    arrays: dict[str, NDArray[np.float32]] = {}
+    stored = {}
     try:
         with safe_open(path, framework="np") as file:
             for layer in architecture.convolutions:
-                stored = {name: _checked(file, path, layer, name) for name in _stored(layer)}
-                codebook, indices = stored["codebook"], stored["indices"]
-                arrays[f"{layer.name}.weight"] = codebook[indices]
-                arrays[f"{layer.name}.bias"] = stored["bias"]
+                names = _stored(layer)
+                found = {name: _checked(file, path, layer, name) for name in names}
+                if not all(np.isfinite(found[name]).all() for name in ("codebook", "bias")):
+                    raise WeightsError(
+                        f"{path}: {layer.name} has values that are not finite. "
+                        "Install Impasto again."
+                    )
+                stored[layer.name] = found
     except (OSError, SafetensorError) as error:
         raise WeightsError(
             f"{path}: the weights that come with Impasto cannot be read ({error}). "
             "Install Impasto again."
         ) from error
-    return arrays
+    return CodebookArrays(stored)
 
 
 def _stored(layer: Layer) -> dict[str, tuple[str, list[int]]]:
