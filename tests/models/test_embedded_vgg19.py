@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import resources
 from pathlib import Path
 
@@ -27,7 +27,7 @@ SOURCE_SHA256 = "0f7b5cfccc0260344e463aa697e3cf3f7c8b0b4e6d20abdad2ad54050985a5f
 
 
 @pytest.fixture(scope="module")
-def arrays() -> dict[str, NDArray[np.float32]]:
+def arrays() -> Mapping[str, NDArray[np.float32]]:
     return read_embedded(VGG19, DATA.name)
 
 
@@ -46,7 +46,7 @@ def test_the_file_carries_its_attribution() -> None:
         assert words in licence
 
 
-def test_expansion_is_exact(arrays: dict[str, NDArray[np.float32]]) -> None:
+def test_expansion_is_exact(arrays: Mapping[str, NDArray[np.float32]]) -> None:
     stored = load_file(DATA)
     for layer in VGG19.convolutions:
         weight, codebook = arrays[f"{layer.name}.weight"], stored[f"{layer.name}.codebook"]
@@ -62,7 +62,7 @@ def test_expansion_is_exact(arrays: dict[str, NDArray[np.float32]]) -> None:
         np.testing.assert_array_equal(arrays[f"{layer.name}.bias"], stored[f"{layer.name}.bias"])
 
 
-def test_the_numbers_are_those_of_the_source(arrays: dict[str, NDArray[np.float32]]) -> None:
+def test_the_numbers_are_those_of_the_source(arrays: Mapping[str, NDArray[np.float32]]) -> None:
     digest = hashlib.sha256()
     for layer in VGG19.convolutions:
         for part in ("weight", "bias"):
@@ -70,7 +70,7 @@ def test_the_numbers_are_those_of_the_source(arrays: dict[str, NDArray[np.float3
     assert digest.hexdigest() == SOURCE_SHA256
 
 
-def test_biases_are_those_of_the_oxford_network(arrays: dict[str, NDArray[np.float32]]) -> None:
+def test_biases_are_those_of_the_oxford_network(arrays: Mapping[str, NDArray[np.float32]]) -> None:
     expected = [0.7301776, 0.0649363, 0.0342885, 0.8260387]
     np.testing.assert_allclose(arrays["conv1_1.bias"][:4], expected, rtol=0, atol=2e-7)
 
