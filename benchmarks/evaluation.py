@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,13 +32,17 @@ def with_lowerings(found: list[Configuration], names: list[str] | None) -> list[
 
     ONNX Runtime's blocked layout is of no use to others, and is left out for them.
     """
-    chosen = []
-    for each in found:
+
+    def of(each: Configuration) -> Iterable[str]:
         own = open_backend(each.backend, each.precision).lowering  # type: ignore[arg-type]
-        for lowering in names or dict.fromkeys((own, "portable")):
-            if "nchwc" not in lowering or each.backend == "onnxruntime":
-                chosen.append(replace(each, lowering=lowering))
-    return chosen
+        return names or dict.fromkeys((own, "portable"))
+
+    return [
+        replace(each, lowering=lowering)
+        for each in found
+        for lowering in of(each)
+        if "nchwc" not in lowering or each.backend == "onnxruntime"
+    ]
 
 
 def row(timing: EvaluationTiming) -> dict[str, Any]:

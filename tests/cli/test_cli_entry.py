@@ -12,7 +12,7 @@ import pytest
 
 from impasto import __version__
 
-COMMANDS = ("paint", "models", "fetch", "export", "doctor")
+COMMANDS = ("paint", "models", "fetch", "export", "doctor", "bench")
 
 
 def test_version(impasto: Callable[..., Any]) -> None:
