@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from impasto.engine.images import load_image, save_image
-    from impasto.engine.parts import Workers
     from impasto.engine.options import PRESETS, Options, preset_options
+    from impasto.engine.parts import Workers
     from impasto.engine.result import Iterate, Status, StylizeResult
     from impasto.engine.stylize import resume, stylize
     from impasto.errors import ImpastoError
