@@ -172,8 +172,9 @@ class _Whole:
     def contents(self, picture: FloatArray) -> dict[str, FloatArray]:
         """Return ``content.<layer>``."""
         network = self._network
-        model = build_feature_graph(network.encoder, network.content_layers)
-        return contents_of(self._backend.compile(model), network, picture)
+        # The model, which holds the weights, is not kept under a name.
+        graph = self._backend.compile(build_feature_graph(network.encoder, network.content_layers))
+        return contents_of(graph, network, picture)
 
     def grams(self, picture: FloatArray) -> dict[str, FloatArray]:
         """Return Gram matrices by layer; the first picture compiles their graph."""

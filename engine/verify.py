@@ -247,14 +247,16 @@ def _evaluate(
     """Return the gradient graph's outputs, computed in one piece or, with `keeping`, in strips."""
     height, width = image.shape[2:]
     if keeping is None:
-        model = build_gradient_graph(
-            network.encoder,
-            network.content_layers,
-            network.style_layers,
-            size=(height, width),
-            lowered_for=lowering,
+        # Not kept under a name: the weights are in it.
+        graph: CompiledGraph = backend.compile(
+            build_gradient_graph(
+                network.encoder,
+                network.content_layers,
+                network.style_layers,
+                size=(height, width),
+                lowered_for=lowering,
+            )
         )
-        graph: CompiledGraph = backend.compile(model)
         graph.bind(inputs)
         return {name: value.copy() for name, value in graph.run({"image": image}).items()}
     rows = (PROBE_ROWS,) * len(segments_of(network.encoder.layers))
