@@ -16,6 +16,7 @@ from impasto.engine.streaming import Keeping
 from impasto.engine.verify import verify
 from impasto.errors import BackendError
 from impasto.export.gradient import build_gradient_graph
+from impasto.export.lowerings import without_winograd
 
 __all__ = ["Candidate", "candidates", "compile_gradient", "verified"]
 
@@ -46,18 +47,24 @@ def candidates(options: Options) -> Iterator[Candidate]:
 
     First what was asked for or chosen by ``auto``; then, for when that computes wrong numbers, the
     same runtime in float32, ONNX Runtime, and last ONNX Runtime with the portable lowering, which
-    is the reference itself and therefore never fails the comparison.
+    is the reference itself and therefore never fails the comparison. Each that convolves by
+    Winograd is followed by itself without.
     """
     first = _open(options)
-    tried = [Candidate(first, first.lowering)]
-    yield tried[0]
+    yield from _forms(first)
     if first.precision != "f32":
-        same = open_backend(first.name, "f32", options.threads, options.device)
-        yield Candidate(same, same.lowering)
+        yield from _forms(open_backend(first.name, "f32", options.threads, options.device))
     cpu = open_backend("onnxruntime", "f32", options.threads)
     if first.name != cpu.name:
-        yield Candidate(cpu, cpu.lowering)
+        yield from _forms(cpu)
     yield Candidate(cpu, REFERENCE_LOWERING)
+
+
+def _forms(backend: Backend) -> Iterator[Candidate]:
+    yield Candidate(backend, backend.lowering)
+    plain = without_winograd(backend.lowering)
+    if plain != backend.lowering:
+        yield Candidate(backend, plain)
 
 
 def verified(
