@@ -10,14 +10,14 @@ __all__ = ["where_positive"]
 @PORTABLE.vjp("Relu")
 def relu_vjp(ctx: VjpContext) -> Cotangents:
     r""":math:`\bar x = \bar y` where :math:`y > 0`, else 0."""
-    return [ctx.cotangent if ctx.is_masked else where_positive(ctx)]
+    return [ctx.cotangent if ctx.is_masked else where_positive(ctx, ctx.cotangent)]
 
 
-def where_positive(ctx: VjpContext, name: str | None = None) -> str:
-    """Return the cotangent of the output y where y > 0, and 0 elsewhere."""
+def where_positive(ctx: VjpContext, value: str) -> str:
+    """Return `value` where the output is positive, and 0 elsewhere."""
     zero = ctx.constant(0.0, "zero")
     positive = ctx.op("Greater", ctx.outputs[0], zero, name="positive")
-    return ctx.op("Where", positive, ctx.cotangent, zero, name=name)
+    return ctx.op("Where", positive, value, zero)
 
 
 @PORTABLE.vjp("LeakyRelu")
