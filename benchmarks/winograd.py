@@ -164,8 +164,8 @@ def gradient_graph(
         shape = (1, network.encoder.channels(name), *sizes[name])
         graph.bind({f"content.{name}": np.zeros(shape, np.float32), f"content_weight.{name}": one})
     for name in network.style_layers:
-        shape = (network.encoder.channels(name),) * 2
-        graph.bind({f"style.{name}": np.zeros(shape, np.float32), f"style_weight.{name}": one})
+        gram = np.zeros((network.encoder.channels(name),) * 2, np.float32)
+        graph.bind({f"style.{name}": gram, f"style_weight.{name}": one})
     graph.bind({"tv_weight": one})
     return graph, {"image": probe_image((size, size))}
 
