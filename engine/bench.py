@@ -59,8 +59,8 @@ class Bench:
     """
 
     configurations: Sequence[Configuration]
-    rounds: int = 2
-    runs: int = 2
+    rounds: int = 5
+    runs: int = 1
     optimizers: bool = True
     whole: bool = False
     iterations: int = 0
@@ -87,9 +87,10 @@ class Bench:
             chain = spec.architecture.truncated(options.content_layers + options.style_layers)
             encoder = Encoder(spec.name, chain.layers, {}, spec.preprocessing)
             Network(encoder, (), ()).check_size(each.size, each.size, "The picture")
-        if self.whole:
-            for model in {each.model for each in self.configurations}:
-                load_model(model)
+        # Elsewhere random weights do.
+        for model, file in {(each.model, each.weights) for each in self.configurations}:
+            if self.whole or file:
+                load_model(model, Path(file) if file else None)
         if self.content is not None:
             for each in self.configurations:
                 check_inputs(self.styles, each.options)

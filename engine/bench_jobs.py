@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Literal
 
 from impasto.engine.backends import available_backends, choose
 from impasto.engine.machine import available_cores
 from impasto.engine.network import check_layers
 from impasto.engine.options import PRESETS, Options, preset_options
+from impasto.errors import OptionError
 
 __all__ = ["Configuration", "Job", "configurations"]
 
@@ -32,6 +34,8 @@ class Configuration:
         Longest side in pixels.
     lowering : str
         Empty for the backend's own.
+    weights : str
+        A weights file; empty for the model's own.
     """
 
     model: str
@@ -40,6 +44,7 @@ class Configuration:
     threads: int
     size: int
     lowering: str = ""
+    weights: str = ""
 
     @property
     def options(self) -> Options:
@@ -56,6 +61,7 @@ class Configuration:
             "threads": self.threads,
             "size": self.size,
             "model": self.model,
+            "weights": Path(self.weights) if self.weights else None,
             "scales": "1",
             "checkpoint": "off",
         }
@@ -64,7 +70,8 @@ class Configuration:
     def __str__(self) -> str:
         threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
         lowering = f", {self.lowering}" if self.lowering else ""
-        return f"{self.model}, {self.size} px, {self.backend} {self.precision}{lowering}, {threads}"
+        model = f"{self.model} ({self.weights})" if self.weights else self.model
+        return f"{model}, {self.size} px, {self.backend} {self.precision}{lowering}, {threads}"
 
 
 def configurations(
@@ -73,6 +80,7 @@ def configurations(
     threads: Sequence[int] = (0,),
     backends: Sequence[str] = (),
     precisions: Sequence[str] = (),
+    weights: Sequence[Path] = (),
 ) -> list[Configuration]:
     """Return every combination that this machine can run.
 
@@ -85,6 +93,8 @@ def configurations(
         ``auto`` is what a run would choose; by default, all that are available here.
     precisions : sequence of str
         By default, all that a backend computes in natively.
+    weights : sequence of path
+        Weights files, one for each of `models`, in their order; by default, the models' own.
 
     Raises
     ------
@@ -93,10 +103,16 @@ def configurations(
     """
     for model in models:
         check_layers(preset_options(_preset(model), {"model": model}))
+    if weights and len(weights) != len(models):
+        raise OptionError(
+            f"There are {len(weights)} --weights for {len(models)} --model; give each model its "
+            "file, in the same order, or none."
+        )
+    files = [str(path) for path in weights] or [""] * len(models)
     pairs = _pairs(backends, precisions)
     found = [
-        Configuration(model, backend, precision, count or available_cores(), size)
-        for model in dict.fromkeys(models)
+        Configuration(model, backend, precision, count or available_cores(), size, weights=file)
+        for model, file in dict.fromkeys(zip(models, files, strict=True))
         for size in dict.fromkeys(sizes)
         for count in dict.fromkeys(threads)
         for backend, precision in pairs

@@ -109,13 +109,17 @@ def _evaluation(job: Job) -> Told:
 
 def _network(asked: Configuration) -> tuple[Network, str]:
     """Return the network, and whose weights it has: neither time nor memory depends on them."""
+    options = asked.options
     try:
-        return network_for(load_model(asked.model), asked.options), "model"
+        model = load_model(asked.model, options.weights)
+        return network_for(model, options), asked.weights or "model"
     except WeightsError:
+        if asked.weights:
+            raise
         spec = model_spec(asked.model)
         arrays = random_weights(spec.architecture, seed=1)
         model = Model(spec, spec.architecture, arrays, spec.preprocessing, "random")
-        return network_for(model, asked.options), "random"
+        return network_for(model, options), "random"
 
 
 WARM_UP = 3

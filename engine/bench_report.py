@@ -61,7 +61,7 @@ class EvaluationTiming:
     lowering, mode : str
         What was run: the lowering, and ``whole`` or ``tiled``.
     weights : str
-        ``model``, or ``random`` where the model's are not here: they cost the same.
+        ``model``, a file's path, or ``random`` where the model's are not here: they cost the same.
     """
 
     configuration: Configuration
@@ -164,7 +164,8 @@ def _row(timing: EvaluationTiming | OptimizerTiming | PictureTiming) -> Told:
     for name in timing.__dataclass_fields__:
         value = getattr(timing, name)
         if isinstance(value, Configuration):
-            row |= {key: told for key, told in asdict(value).items() if key != "lowering"}
+            row |= {**asdict(value), "weights": value.weights or "model"}
+            del row["lowering"]
         elif isinstance(value, Spread):
             row[name] = value.to_dict()
         elif isinstance(value, Mapping):

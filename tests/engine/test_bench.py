@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -65,6 +66,18 @@ def test_unknown_names_and_sizes_are_refused() -> None:
         configurations(models=["vgg"])
     with pytest.raises(OptionError, match="--size is 3"):
         configurations(sizes=[3])
+
+
+def test_each_model_has_the_weights_given_in_its_place() -> None:
+    files = [Path("first.pth"), Path("second.pth")]
+    found = configurations(["vgg19", "vgg19"], [64], [1], ["onnxruntime"], weights=files)
+    assert [(each.model, each.weights) for each in found] == [
+        ("vgg19", "first.pth"),
+        ("vgg19", "second.pth"),
+    ]
+    assert [each.options.weights for each in found] == files
+    with pytest.raises(OptionError, match="1 --weights for 2 --model"):
+        configurations(["vgg19", "nin"], weights=files[:1])
 
 
 def test_layers_are_those_of_the_models_preset() -> None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["bench"]
 
 MOST_RUNS = 1000
+ITERATIONS = "10"
+"""Of a whole picture: enough to see its parts; all of them take minutes."""
 
 
 def bench(
@@ -74,6 +76,15 @@ def bench(
             rich_help_panel=LOOK,
         ),
     ] = None,
+    weights: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            show_default=False,
+            help="Weights file, one for each --model in their order. [default: its own]",
+            rich_help_panel=LOOK,
+        ),
+    ] = None,
     size: Annotated[
         list[str] | None,
         typer.Option(
@@ -87,7 +98,7 @@ def bench(
         bool | None,
         typer.Option(
             show_default=False,
-            help="Paint whole pictures too: minutes each. [default: if CONTENT is given]",
+            help="Paint whole pictures too. [default: if CONTENT is given]",
             rich_help_panel=SEARCH,
         ),
     ] = None,
@@ -96,7 +107,8 @@ def bench(
         typer.Option(
             metavar="N",
             show_default=False,
-            help="Iterations of whole pictures. [default: those of `impasto paint`]",
+            help="Iterations of whole pictures; `impasto paint` makes more. "
+            f"[default: {ITERATIONS}]",
             rich_help_panel=SEARCH,
         ),
     ] = None,
@@ -105,10 +117,10 @@ def bench(
         typer.Option(
             metavar="N",
             show_default=False,
-            help="Processes each configuration is measured in. [default: 2]",
+            help="Processes each configuration is measured in. [default: 5]",
             rich_help_panel=SEARCH,
         ),
-    ] = 2,
+    ] = 5,
     as_json: Annotated[
         bool,
         typer.Option(
@@ -119,9 +131,9 @@ def bench(
 ) -> None:
     """Time what a picture is made of, on this machine.
 
-    --backend, --precision, --threads, --model and --size may be given several times: every
-    combination that runs here is measured, in processes of its own that take turns. Ctrl-C prints
-    what is measured so far. Close other programs first.
+    --backend, --precision, --threads, --model (with --weights) and --size may be given several
+    times: every combination that runs here is measured, in processes of its own that take turns.
+    Ctrl-C prints what is measured so far. Close other programs first.
     """
     painting = _paints(content, styles, whole)
     if iterations is not None and not painting:
@@ -129,12 +141,17 @@ def bench(
     if not 1 <= runs <= MOST_RUNS:
         raise OptionError(f"--runs is {runs}; it takes a number from 1 to {MOST_RUNS}.")
     sizes, counts = _numbers("size", size), _numbers("threads", threads)
-    (steps,) = _numbers("iterations", [iterations] if iterations else None) or (0,)
+    (steps,) = _numbers("iterations", [ITERATIONS if iterations is None else iterations])
     from impasto.engine.bench import Bench, configurations
 
     measuring = Bench(
         configurations(
-            model or ("vgg19",), sizes or (512,), counts or (0,), backend or (), precision or ()
+            model or ("vgg19",),
+            sizes or (512,),
+            counts or (0,),
+            backend or (),
+            precision or (),
+            weights or (),
         ),
         rounds=runs,
         whole=painting,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from impasto.engine.bench_jobs import Configuration
     from impasto.engine.bench_report import BenchReport, Spread
 
 __all__ = ["bench_tables"]
@@ -19,7 +21,7 @@ def bench_tables(report: BenchReport) -> str:
     """Return the machine and a table for each kind of measurement; nothing for none."""
     evaluations = [
         (
-            each.configuration.model,
+            _model(each.configuration),
             f"{each.configuration.size}{' tiled' if each.mode == 'tiled' else ''}",
             f"{each.configuration.backend} {each.configuration.precision}",
             str(each.configuration.threads),
@@ -42,7 +44,7 @@ def bench_tables(report: BenchReport) -> str:
     ]
     pictures = [
         (
-            each.configuration.model,
+            _model(each.configuration),
             "x".join(map(str, each.size)),
             each.ran_on,
             str(each.configuration.threads),
@@ -97,6 +99,12 @@ def _table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -
     written = io.StringIO()
     Console(file=written, highlight=False, width=WIDE).print(table)
     return "\n".join([title, *(line.rstrip() for line in written.getvalue().splitlines())])
+
+
+def _model(configuration: Configuration) -> str:
+    """Return the model, and the name of its weights file if one is given."""
+    file = Path(configuration.weights).name if configuration.weights else ""
+    return f"{configuration.model} {file}".rstrip()
 
 
 def _seconds(value: float) -> str:
