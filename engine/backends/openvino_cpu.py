@@ -48,8 +48,8 @@ class OpenVino:
                 f"{', '.join(native_precisions())}. Ask for one of those with --precision."
             )
         self.precision: Precision = precision
-        # Winograd's rounding is harmless in float32 (1e-6), but not in bfloat16 (3e-2 in a prototype), in which
-        # direct convolutions are about as fast.
+        # Winograd's rounding is harmless in float32 (1e-6), but not in bfloat16 (3e-2 in a
+        # prototype), in which direct convolutions are about as fast.
         self.lowering = "nhwc-winograd" if precision == "f32" else "nhwc"
         self.threads = threads or available_cores()
 
