@@ -22,26 +22,33 @@ from machine_description import describe
 from impasto.engine.backends import open_backend
 from impasto.engine.bench import Bench, Configuration, configurations
 from impasto.engine.bench_report import EvaluationTiming
-from impasto.export.lowerings import LOWERINGS
+from impasto.export.lowerings import LOWERINGS, without_winograd
 
 RESULTS = Path(__file__).parent / "results"
 
 
 def with_lowerings(found: list[Configuration], names: list[str] | None) -> list[Configuration]:
-    """Return each configuration in its backend's own lowering and the portable one, or in `names`.
+    """Return each configuration in its backend's own lowering and plainer ones, or in `names`.
 
-    ONNX Runtime's blocked layout is of no use to others, and is left out for them.
+    The plainer ones are its own without Winograd, and the portable one. ONNX Runtime's blocked
+    layout is of no use to other backends, nor Winograd in bfloat16: they are left out.
     """
 
     def of(each: Configuration) -> Iterable[str]:
         own = open_backend(each.backend, each.precision).lowering  # type: ignore[arg-type]
-        return names or dict.fromkeys((own, "portable"))
+        return names or dict.fromkeys((own, without_winograd(own), "portable"))
+
+    def fits(each: Configuration, lowering: str) -> bool:
+        blocked, winograd = "nchwc" in lowering, lowering != without_winograd(lowering)
+        return (not blocked or each.backend == "onnxruntime") and (
+            not winograd or each.precision == "f32"
+        )
 
     return [
         replace(each, lowering=lowering)
         for each in found
         for lowering in of(each)
-        if "nchwc" not in lowering or each.backend == "onnxruntime"
+        if fits(each, lowering)
     ]
 
 
