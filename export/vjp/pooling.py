@@ -93,48 +93,6 @@ def _tiled_max(ctx: VjpContext, window: Window) -> str:
     # The share is masked, and not the cotangent: then ONNX Runtime 1.32 would make the masks of all
     # poolings before it goes back through the last (1024x683: 3.5 instead of 2.0 GB).
     share = ctx.op("Div", ctx.cotangent, count, name="share")
-    return [ctx.op("Expand", share, ctx.size(x), name="spread")]
-
-
-def _pooling_window(ctx: VjpContext) -> Window:
-    kernel = tuple(ctx.attribute("kernel_shape"))
-    window = window_of(ctx, kernel)
-    if len(kernel) != 2:
-        raise DifferentiationError(
-            f"{ctx.describe()} has {len(kernel)} spatial axes; the rules for poolings know two."
-        )
-    if set(window.dilations) != {1}:
-        raise DifferentiationError(
-            f"{ctx.describe()} has dilations {window.dilations}; the rules for poolings know "
-            "windows without gaps only."
-        )
-    return window
-
-
-# -- max pooling ---------------------------------------------------------------------------------
-
-
-def _tiled_max(ctx: VjpContext, window: Window) -> str:
-    """Compare at full size, count ties and divide at pooled size.
-
-    The mask of a ReLU before the pooling is applied at pooled size as well: a maximum is positive
-    where the cells that reach it are.
-    """
-    x, y = ctx.inputs[0], ctx.outputs[0]
-    leftover = _leftover(ctx, window)
-    covered = _cover_tiles(ctx, x, window, leftover)
-    mask = ctx.op("Equal", covered, upsample(ctx, y, window.strides), name="is_maximum")
-    tied = ctx.op(
-        "AveragePool",
-        _as_real(ctx, mask),
-        kernel_shape=list(window.kernel),
-        strides=list(window.strides),
-        name="tied_fraction",
-    )
-    count = ctx.op("Mul", tied, ctx.constant(float(np.prod(window.kernel)), "cells"))
-    # The share is masked, and not the cotangent: with that, ONNX Runtime 1.32 makes the masks of all
-    # poolings before it goes back through the last (1024x683: 3.5 instead of 2.0 GB).
-    share = ctx.op("Div", ctx.cotangent, count, name="share")
     if ctx.follows_relu:
         share = where_positive(ctx, share)
     upsampled = upsample(ctx, share, window.strides)
