@@ -251,16 +251,16 @@ class InverseHessian:
     ) -> float:
         """Write −H g into `direction`, and the gradient beside it; return the slope."""
         free = self._next % len(self._steps)
-        factors = np.stack([step_factors, change_factors]).astype(gradient.dtype)
+        factors = np.concatenate([step_factors, change_factors]).astype(gradient.dtype)
+        rows = self._rings.reshape(len(factors), -1)
+        # All rows but that of the direction, the first free one, hold finite numbers.
+        others = (slice(0, free), slice(free + 1, None)) if free else (slice(1, None),)
         slope = 0.0
         for block in self._blocks():
             direction = self._steps[free, block]
             np.multiply(gradient[block], -scale, out=direction)
-            # All rows but the free one hold finite numbers, zeros if nothing else.
-            for rows in (slice(0, free), slice(free + 1, None)):
-                if self._count:
-                    for ring, factor in zip(self._rings, factors, strict=True):
-                        direction -= factor[rows] @ ring[rows, block]
+            for part in others if self._count else ():
+                direction -= factors[part] @ rows[part, block]
             slope += float(np.dot(gradient[block], direction))
             # The gradient belongs to the objective: the row of the next pair keeps it until then.
             self._changes[free, block] = gradient[block]
