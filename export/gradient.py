@@ -17,9 +17,10 @@ from impasto.export.backward import append_gradient
 from impasto.export.encoder import Encoder, append_encoder
 from impasto.export.graph import GraphBuilder, Shape
 from impasto.export.losses.content import append_content_loss
-from impasto.export.losses.style import append_gram, append_style_loss
+from impasto.export.losses.style import append_gram, append_products, append_style_loss
 from impasto.export.losses.total_variation import append_total_variation
 from impasto.export.lowerings import lowering
+from impasto.export.sizes import element_count
 
 __all__ = ["CONTRACT_VERSION", "build_feature_graph", "build_gradient_graph"]
 
@@ -133,8 +134,13 @@ def build_gradient_graph(
         target = graph.input(f"style.{layer}", (channels, channels))
         weight = graph.input(f"style_weight.{layer}", ())
         with graph.scope(f"style/{layer}"):
-            gram = append_gram(graph, maps[layer], channels, channels_last=chosen.channels_last)
-            losses[f"style_loss.{layer}"] = append_style_loss(graph, gram, target, weight, channels)
+            elements = element_count(graph, maps[layer])
+            products = append_products(
+                graph, maps[layer], channels, channels_last=chosen.channels_last
+            )
+            losses[f"style_loss.{layer}"] = append_style_loss(
+                graph, products, elements, target, weight, channels
+            )
     with graph.scope("tv"):
         weight = graph.input("tv_weight", ())
         losses["tv_loss"] = append_total_variation(graph, image, weight)

@@ -67,14 +67,12 @@ def _flat(graph: GraphBuilder, features: str, channels: int, channels_last: bool
     return graph.op("Reshape", last, graph.constant([-1, channels], "shape"), name="flat")
 
 
-def append_gram(
-    graph: GraphBuilder, features: str, channels: int, *, channels_last: bool = False
-) -> str:
+def append_gram(graph: GraphBuilder, features: str, channels: int) -> str:
     r"""Append the Gram matrix :math:`G = F F^\top / (C h w)`.
 
     Parameters
     ----------
-    graph, features, channels, channels_last
+    graph, features, channels
         As in :func:`append_products`.
 
     Returns
@@ -87,20 +85,22 @@ def append_gram(
     Normalised by the number of elements, as jcjohnson/neural-style does; Gatys et al. (2015,
     equation 3) do not normalise G and divide in the loss.
     """
-    product = append_products(graph, features, channels, channels_last=channels_last)
+    product = append_products(graph, features, channels)
     return graph.op("Div", product, element_count(graph, features), name="gram")
 
 
 def append_style_loss(
-    graph: GraphBuilder, gram: str, target: str, weight: str, channels: int
+    graph: GraphBuilder, products: str, elements: str, target: str, weight: str, channels: int
 ) -> str:
-    r"""Append :math:`w \cdot \frac1{C^2} \sum (G - A)^2`.
+    r"""Append :math:`w \cdot \frac1{C^2} \sum (G - A)^2` with :math:`G = F F^\top / n`.
 
     Parameters
     ----------
     graph : GraphBuilder
-    gram : str
-        Gram matrix G of the image, of shape (C, C).
+    products : str
+        :math:`F F^\top` of the image, of shape (C, C); see :func:`append_products`.
+    elements : str
+        The scalar n = C h w.
     target : str
         Gram matrix A of the style, or a blend of several styles' matrices.
     weight : str
@@ -112,8 +112,15 @@ def append_style_loss(
     -------
     str
         The weighted loss, a scalar.
+
+    Notes
+    -----
+    Computed as :math:`G - A = (F F^\top - n A) / n`: a product that is divided at once becomes, in
+    OpenVINO 2026.4, a product with a divided copy of F, which is as large as the feature map.
     """
-    difference = graph.op("Sub", gram, target, name="difference")
+    scaled_target = graph.op("Mul", target, elements, name="scaled_target")
+    scaled_difference = graph.op("Sub", products, scaled_target, name="scaled_difference")
+    difference = graph.op("Div", scaled_difference, elements, name="difference")
     total = graph.op("ReduceSumSquare", difference, name="sum_of_squares", keepdims=0)
     mean_weight = graph.op(
         "Mul", weight, graph.constant(1.0 / channels**2, "per_element"), name="weight_per_element"

@@ -4,7 +4,7 @@ A lowering is a rule table and a last pass over the finished nodes. Names, shape
 to rounding) do not depend on it; `tests/export/test_gradient_graph.py` holds each to the oracle.
 
 ===========  =====================================================================================
-portable     Comparison masks (``Where``) and flipped convolutions. Every runtime; OpenVINO, CUDA.
+portable     Comparison masks (``Equal``, ``Greater``), flipped convolutions. Every runtime; CUDA.
 nchwc        Masks by ``HardSigmoid`` and ``Mul``, so that ONNX Runtime on a CPU keeps its blocked
              NCHWc layout from one convolution to the next.
 nhwc         Gram matrices and their cotangents from features with the channels last, as OpenVINO

@@ -82,9 +82,10 @@ def _tiled_max(ctx: VjpContext, window: Window) -> str:
     leftover = _leftover(ctx, window)
     covered = _cover_tiles(ctx, x, window, leftover)
     mask = ctx.op("Equal", covered, upsample(ctx, y, window.strides), name="is_maximum")
+    flag = _as_real(ctx, mask)
     tied = ctx.op(
         "AveragePool",
-        _as_real(ctx, mask),
+        flag,
         kernel_shape=list(window.kernel),
         strides=list(window.strides),
         name="tied_fraction",
@@ -96,7 +97,9 @@ def _tiled_max(ctx: VjpContext, window: Window) -> str:
     if ctx.follows_relu:
         share = where_positive(ctx, share)
     upsampled = upsample(ctx, share, window.strides)
-    spread = ctx.op("Where", mask, upsampled, ctx.constant(0.0, "zero"), name="spread")
+    # A product with the mask last, and not a choice by it: OpenVINO computes operands in their order,
+    # and so would make the masks of all poolings before it goes back through the last.
+    spread = ctx.op("Mul", upsampled, flag, name="spread")
     return _fit_tiles(ctx, spread, window, leftover)
 
 
