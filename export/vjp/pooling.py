@@ -97,8 +97,8 @@ def _tiled_max(ctx: VjpContext, window: Window) -> str:
     if ctx.follows_relu:
         share = where_positive(ctx, share)
     upsampled = upsample(ctx, share, window.strides)
-    # A product with the mask last, and not a choice by it: OpenVINO computes operands in their order,
-    # and so would make the masks of all poolings before it goes back through the last.
+    # A product with the mask last, and not a choice by it: OpenVINO computes operands in their
+    # order, and so would make the masks of all poolings before it goes back through the last.
     spread = ctx.op("Mul", upsampled, flag, name="spread")
     return _fit_tiles(ctx, spread, window, leftover)
 
