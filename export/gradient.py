@@ -16,13 +16,20 @@ import onnx
 from impasto.export.backward import append_gradient
 from impasto.export.encoder import Encoder, append_encoder
 from impasto.export.graph import GraphBuilder, Shape
+from impasto.export.light import LightModel
 from impasto.export.losses.content import append_content_loss
 from impasto.export.losses.style import append_gram, append_products, append_style_loss
 from impasto.export.losses.total_variation import append_total_variation
 from impasto.export.lowerings import lowering
 from impasto.export.sizes import element_count
 
-__all__ = ["CONTRACT_VERSION", "build_feature_graph", "build_gradient_graph"]
+__all__ = [
+    "CONTRACT_VERSION",
+    "build_feature_graph",
+    "build_gradient_graph",
+    "light_feature_graph",
+    "light_gradient_graph",
+]
 
 CONTRACT_VERSION = "1"
 
@@ -57,6 +64,18 @@ def build_feature_graph(
     ValueError
         If no layer is asked for, or one the encoder does not have.
     """
+    return light_feature_graph(encoder, features, grams, size=size, dtype=dtype).whole()
+
+
+def light_feature_graph(
+    encoder: Encoder,
+    features: Sequence[str] = (),
+    grams: Sequence[str] = (),
+    *,
+    size: Size | None = None,
+    dtype: npt.DTypeLike = np.float32,
+) -> LightModel:
+    """Return the same as :func:`build_feature_graph`, its large constants apart."""
     if not features and not grams:
         raise ValueError("A feature graph needs at least one layer in features or grams.")
     graph = GraphBuilder(dtype=dtype)
@@ -72,7 +91,7 @@ def build_feature_graph(
         with graph.scope(f"gram/{layer}"):
             gram = append_gram(graph, maps[layer], channels)
         graph.output(gram, f"gram.{layer}", (channels, channels))
-    return graph.build("impasto_features", _metadata(encoder, "features", features, grams))
+    return graph.build_light("impasto_features", _metadata(encoder, "features", features, grams))
 
 
 def build_gradient_graph(
@@ -111,6 +130,21 @@ def build_gradient_graph(
     UnknownNameError
         If there is no such lowering.
     """
+    return light_gradient_graph(
+        encoder, content_layers, style_layers, size=size, lowered_for=lowered_for, dtype=dtype
+    ).whole()
+
+
+def light_gradient_graph(
+    encoder: Encoder,
+    content_layers: Sequence[str],
+    style_layers: Sequence[str],
+    *,
+    size: Size | None = None,
+    lowered_for: str = "portable",
+    dtype: npt.DTypeLike = np.float32,
+) -> LightModel:
+    """Return the same as :func:`build_gradient_graph`, its large constants apart."""
     chosen = lowering(lowered_for)
     graph = GraphBuilder(dtype=dtype)
     image = graph.input("image", _image_shape(size))
@@ -153,7 +187,7 @@ def build_gradient_graph(
     for name, value in losses.items():
         graph.output(value, name, ())
     metadata = _metadata(encoder, "gradient", content_layers, style_layers)
-    return graph.build("impasto_gradient", {**metadata, "impasto.lowering": lowered_for})
+    return graph.build_light("impasto_gradient", {**metadata, "impasto.lowering": lowered_for})
 
 
 def _image_shape(size: Size | None) -> Shape:

@@ -22,6 +22,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from impasto.errors import DifferentiationError
+from impasto.export.light import APART_BYTES, LightModel, declared, fill
 
 __all__ = ["IR_VERSION", "OLDEST_OPSET", "OPSET", "Dim", "GraphBuilder", "Shape"]
 
@@ -60,6 +61,7 @@ class GraphBuilder:
         self.dtype = np.dtype(dtype)
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: dict[str, onnx.TensorProto] = {}
+        self._large: dict[str, npt.NDArray[Any]] = {}  # of them, what is only declared there
         self.inputs: dict[str, onnx.ValueInfoProto] = {}
         self.outputs: dict[str, onnx.ValueInfoProto] = {}
         self._names: set[str] = set()
@@ -141,7 +143,7 @@ class GraphBuilder:
         """Return an initializer holding `value`; equal constants are stored once.
 
         Python floats and sequences of them take the builder's dtype, Python integers become int64,
-        arrays keep their own type.
+        arrays keep their own type. A large array is not copied, and must not be changed.
         """
         array = np.asarray(value)
         if not isinstance(value, np.ndarray | np.generic) and array.dtype.kind == "f":
@@ -153,7 +155,10 @@ class GraphBuilder:
         if key not in self._constants:
             unique = self.fresh(name)
             self._constants[key] = unique
-            self.initializers[unique] = numpy_helper.from_array(array, unique)
+            if array.nbytes < APART_BYTES:
+                self.initializers[unique] = numpy_helper.from_array(array, unique)
+            else:
+                self.initializers[unique], self._large[unique] = declared(unique, array), array
         return self._constants[key]
 
     def op(self, op_type: str, *inputs: str, name: str | None = None, **attributes: Any) -> str:
@@ -166,6 +171,8 @@ class GraphBuilder:
 
     def array_of(self, value: str) -> npt.NDArray[Any] | None:
         """Return the array behind `value` if it is known now (initializer or Constant node)."""
+        if value in self._large:
+            return self._large[value]
         if value in self.initializers:
             return numpy_helper.to_array(self.initializers[value])
         for node in self.nodes:
@@ -182,13 +189,13 @@ class GraphBuilder:
         Large constants enter the inference as inputs of their shape, so that hundreds of megabytes
         of weights are not copied for it.
         """
-        sizes = {name: tensor.ByteSize() for name, tensor in self.initializers.items()}
-        small = [t for name, t in self.initializers.items() if sizes[name] <= LARGE_BYTES]
-        large = [
-            helper.make_tensor_value_info(name, t.data_type, tuple(t.dims))
-            for name, t in self.initializers.items()
-            if sizes[name] > LARGE_BYTES
-        ]
+        small, large = [], []
+        for name, tensor in self.initializers.items():
+            if name in self._large or tensor.ByteSize() > LARGE_BYTES:
+                shape = tuple(tensor.dims)
+                large.append(helper.make_tensor_value_info(name, tensor.data_type, shape))
+            else:
+                small.append(tensor)
         light = self._model("shapes", [*self.inputs.values(), *large], small)
         graph = onnx.shape_inference.infer_shapes(light, strict_mode=True, data_prop=True).graph
         found: dict[str, Shape] = {name: tuple(t.dims) for name, t in self.initializers.items()}
@@ -210,10 +217,16 @@ class GraphBuilder:
 
     def build(self, name: str, metadata: Mapping[str, str] | None = None) -> onnx.ModelProto:
         """Return the model, with nodes and constants that lead to no output left out."""
+        model, constants = self.build_light(name, metadata)
+        fill(model, constants)
+        return model
+
+    def build_light(self, name: str, metadata: Mapping[str, str] | None = None) -> LightModel:
+        """Return the same with the large constants apart; they are not copied."""
         self._remove_unused()
         model = self._model(name, list(self.inputs.values()), list(self.initializers.values()))
         helper.set_model_props(model, dict(metadata or {}))
-        return model
+        return LightModel(model, dict(self._large))
 
     def _model(
         self,
@@ -221,15 +234,16 @@ class GraphBuilder:
         inputs: Sequence[onnx.ValueInfoProto],
         initializers: Sequence[onnx.TensorProto],
     ) -> onnx.ModelProto:
-        graph = helper.make_graph(
-            self.nodes, name, inputs, list(self.outputs.values()), initializers
-        )
-        return helper.make_model(
-            graph,
+        model = helper.make_model(
+            helper.make_graph([], name, inputs, list(self.outputs.values())),
             opset_imports=[helper.make_opsetid("", self.opset)],
             ir_version=IR_VERSION,
             producer_name="impasto",
         )
+        # Not before: what is given to make_graph and make_model is copied by each.
+        model.graph.node.extend(self.nodes)
+        model.graph.initializer.extend(initializers)
+        return model
 
     def _remove_unused(self) -> None:
         needed = set(self.outputs)
@@ -240,3 +254,4 @@ class GraphBuilder:
                 needed.update(node.input)
         self.nodes = kept[::-1]
         self.initializers = {n: t for n, t in self.initializers.items() if n in needed}
+        self._large = {n: a for n, a in self._large.items() if n in needed}
