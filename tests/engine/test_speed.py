@@ -145,7 +145,7 @@ def test_a_remembered_number_is_believed(
 def test_a_cache_that_cannot_be_written_only_loses_the_number(
     candidate: Candidate, network: Network, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "impasto.engine.speed")
+    caplog.set_level(logging.INFO, "impasto.engine.remembered")
     (tmp_path / "file").write_text("no directory")
     assert multiplications_per_second(candidate, network, 1, tmp_path / "file") > 1e6
     assert "not remembered" in caplog.text

@@ -33,8 +33,10 @@ def reference() -> Backend:
 
 
 def prefer(monkeypatch: pytest.MonkeyPatch, backend: str, lowering: str) -> Options:
-    """Make `lowering` the backend's own, as whoever switches Winograd on would."""
-    monkeypatch.setattr(type(open_backend(backend, "f32", 1)), "lowering", lowering)
+    """Make `lowering` the backend's own, where it is not."""
+    opened = open_backend(backend, "f32", 1)
+    if opened.lowering != lowering:
+        monkeypatch.setattr(type(opened), "lowering", lowering)
     return Options(backend=backend, precision="f32", threads=1)  # type: ignore[arg-type]
 
 
