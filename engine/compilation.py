@@ -15,7 +15,7 @@ from impasto.engine.options import Options
 from impasto.engine.streaming import Keeping
 from impasto.engine.verify import verify
 from impasto.errors import BackendError
-from impasto.export.gradient import build_gradient_graph
+from impasto.export.gradient import light_gradient_graph
 from impasto.export.lowerings import without_winograd
 
 __all__ = ["Candidate", "candidates", "compile_gradient", "verified"]
@@ -124,14 +124,16 @@ def compile_gradient(
     candidate: Candidate, network: Network, size: tuple[int, int]
 ) -> CompiledGraph:
     """Compile the gradient graph of `network` for an image of `size` (height, width)."""
-    model = build_gradient_graph(
-        network.encoder,
-        network.content_layers,
-        network.style_layers,
-        size=size,
-        lowered_for=candidate.lowering,
+    # Not kept under a name: the weights are in it.
+    return candidate.backend.compile(
+        light_gradient_graph(
+            network.encoder,
+            network.content_layers,
+            network.style_layers,
+            size=size,
+            lowered_for=candidate.lowering,
+        )
     )
-    return candidate.backend.compile(model)
 
 
 def _open(options: Options) -> Backend:

@@ -15,7 +15,7 @@ from impasto.engine.streamed_objective import StreamedObjective
 from impasto.engine.streaming import Keeping, StreamedNetwork, Streaming
 from impasto.engine.target_cache import TargetCache, grams_of_styles
 from impasto.errors import CheckpointError
-from impasto.export.gradient import build_feature_graph
+from impasto.export.gradient import light_feature_graph
 from impasto.export.strips import segments_of
 
 __all__ = ["Execution", "open_objective", "targets_for"]
@@ -173,15 +173,16 @@ class _Whole:
         """Return ``content.<layer>``."""
         network = self._network
         # The model, which holds the weights, is not kept under a name.
-        graph = self._backend.compile(build_feature_graph(network.encoder, network.content_layers))
+        graph = self._backend.compile(light_feature_graph(network.encoder, network.content_layers))
         return contents_of(graph, network, picture)
 
     def grams(self, picture: FloatArray) -> dict[str, FloatArray]:
         """Return Gram matrices by layer; the first picture compiles their graph."""
         network = self._network
         if self._style_graph is None:
-            model = build_feature_graph(network.encoder, grams=network.style_layers)
-            self._style_graph = self._backend.compile(model)
+            self._style_graph = self._backend.compile(
+                light_feature_graph(network.encoder, grams=network.style_layers)
+            )
         return grams_of(self._style_graph, network, picture)
 
 

@@ -27,7 +27,7 @@ from impasto.engine.network import Network
 from impasto.engine.remembered import key_of, recall, remember
 from impasto.engine.streamed_objective import StreamedObjective
 from impasto.engine.streaming import Keeping, StreamedNetwork, Streaming
-from impasto.export.gradient import build_feature_graph, build_gradient_graph
+from impasto.export.gradient import light_feature_graph, light_gradient_graph
 from impasto.export.strips import segments_of
 
 __all__ = ["LIMITS", "Limits", "Verdict", "graph_sources", "probe_image", "probe_size", "verify"]
@@ -164,7 +164,8 @@ def _compare(
     outputs = _probe_features(reference, network, image)
     features = _probe_features(backend, network, image)
     inputs = _probe_inputs(network, outputs)
-    expected = _evaluate(reference, network, "portable", inputs, image)
+    judge = _compiled(reference, network, "portable", size)
+    expected = _run(judge, inputs, image)
     # Weigh each term by its inverse, so that none drowns the others.
     balanced = {
         _weight_name(term): np.array(1 / max(float(value), 1e-20), np.float32)
@@ -172,7 +173,8 @@ def _compare(
         if term not in ("loss", "gradient")
     }
     inputs = {**inputs, **balanced}
-    expected = _evaluate(reference, network, "portable", inputs, image)
+    expected = _run(judge, inputs, image)
+    del judge  # before there is another
     found = _evaluate(backend, network, lowering, inputs, image, keeping)
     return _judge(found, expected, LIMITS[backend.precision], _relative_errors(features, outputs))
 
@@ -211,7 +213,7 @@ def _probe_features(backend: Backend, network: Network, image: FloatArray) -> di
     found: dict[str, FloatArray] = {}
     for features, grams in ((network.content_layers, ()), ((), network.style_layers)):
         if features or grams:
-            graph = backend.compile(build_feature_graph(network.encoder, features, grams))
+            graph = backend.compile(light_feature_graph(network.encoder, features, grams))
             outputs = graph.run({"image": mirrored})
             found |= {name: value.copy() for name, value in outputs.items()}
     return found
@@ -247,18 +249,7 @@ def _evaluate(
     """Return the gradient graph's outputs, computed in one piece or, with `keeping`, in strips."""
     height, width = image.shape[2:]
     if keeping is None:
-        # Not kept under a name: the weights are in it.
-        graph: CompiledGraph = backend.compile(
-            build_gradient_graph(
-                network.encoder,
-                network.content_layers,
-                network.style_layers,
-                size=(height, width),
-                lowered_for=lowering,
-            )
-        )
-        graph.bind(inputs)
-        return {name: value.copy() for name, value in graph.run({"image": image}).items()}
+        return _run(_compiled(backend, network, lowering, (height, width)), inputs, image)
     rows = (PROBE_ROWS,) * len(segments_of(network.encoder.layers))
     streaming = Streaming(rows, keeping)
     streamed = StreamedNetwork(network, backend, lowering, (height, width), streaming)
@@ -268,6 +259,30 @@ def _evaluate(
     loss, gradient = objective(image)
     terms = {name: np.array(value, np.float32) for name, value in objective.losses.items()}
     return {**terms, "loss": np.array(loss, np.float32), "gradient": gradient}
+
+
+def _compiled(
+    backend: Backend, network: Network, lowering: str, size: tuple[int, int]
+) -> CompiledGraph:
+    """Return the gradient graph of an image of `size`, in one piece."""
+    # The model is not kept under a name: the weights are in it.
+    return backend.compile(
+        light_gradient_graph(
+            network.encoder,
+            network.content_layers,
+            network.style_layers,
+            size=size,
+            lowered_for=lowering,
+        )
+    )
+
+
+def _run(
+    graph: CompiledGraph, inputs: Mapping[str, FloatArray], image: FloatArray
+) -> dict[str, FloatArray]:
+    """Return all outputs, to keep."""
+    graph.bind(inputs)
+    return {name: value.copy() for name, value in graph.run({"image": image}).items()}
 
 
 def _weight_name(term: str) -> str:

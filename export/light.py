@@ -37,8 +37,10 @@ class LightModel(NamedTuple):
     constants: Constants
 
     @classmethod
-    def of(cls, model: onnx.ModelProto) -> LightModel:
-        """Return what `model` computes, taken apart; `model` stays as it is."""
+    def of(cls, model: onnx.ModelProto | LightModel) -> LightModel:
+        """Return `model` taken apart, unless it is; `model` stays as it is."""
+        if isinstance(model, LightModel):
+            return model
         graph = model.graph
         large = [tensor for tensor in graph.initializer if len(tensor.raw_data) >= APART_BYTES]
         constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in large}

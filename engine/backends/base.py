@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
+from impasto.export.light import LightModel
+
 __all__ = ["Backend", "BackendInfo", "CompiledGraph", "FloatArray", "Precision"]
 
 FloatArray = npt.NDArray[np.float32]
@@ -71,7 +73,7 @@ class Backend(Protocol):
 
     def compile(
         self,
-        model: onnx.ModelProto,
+        model: onnx.ModelProto | LightModel,
         outputs: Sequence[str] | None = None,
         *,
         one_of_many: bool = False,
@@ -80,7 +82,8 @@ class Backend(Protocol):
 
         Parameters
         ----------
-        model : ModelProto
+        model : ModelProto or LightModel
+            Apart from the model, large constants are copied less often.
         outputs : sequence of str, optional
             The outputs to compute, all of them by default.
         one_of_many : bool

@@ -10,9 +10,11 @@ import onnx
 
 from impasto.engine.backends.base import FloatArray, Precision
 from impasto.engine.backends.buffers import Inputs, output_arrays, output_names
+from impasto.engine.backends.constants import PagedConstants
 from impasto.engine.backends.telemetry import telemetry_off
 from impasto.engine.machine import available_cores, return_freed_memory
 from impasto.errors import BackendError
+from impasto.export.light import LightModel
 
 with telemetry_off():
     import onnxruntime as ort
@@ -48,7 +50,7 @@ class OnnxRuntimeCpu:
 
     def compile(
         self,
-        model: onnx.ModelProto,
+        model: onnx.ModelProto | LightModel,
         outputs: Sequence[str] | None = None,
         *,
         one_of_many: bool = False,
@@ -57,8 +59,26 @@ class OnnxRuntimeCpu:
         options = session_options(self.threads)
         if one_of_many and _shared_arena():
             options.add_session_config_entry("session.use_env_allocators", "1")
-        session = open_session(model, options, [_PROVIDER])
-        return OnnxRuntimeGraph(session, model, outputs)
+        if not isinstance(model, LightModel):
+            return OnnxRuntimeGraph(open_session(model, options, [_PROVIDER]), model, outputs)
+        light, paged = model.model, PagedConstants.of(model.constants)
+        if paged is None:
+            return OnnxRuntimeGraph(
+                open_session(model.whole(), options, [_PROVIDER]), light, outputs
+            )
+        del model  # and with it, where nobody else has it, what is in the file now
+        return OnnxRuntimeGraph(_open_light(light, options, paged), light, outputs, paged)
+
+
+def _open_light(
+    model: onnx.ModelProto, options: ort.SessionOptions, constants: PagedConstants
+) -> ort.InferenceSession:
+    """Open a session on constants that are not in the model; it reads them where they are."""
+    values = [ort.OrtValue.ortvalue_from_numpy(value) for value in constants.arrays.values()]
+    options.add_external_initializers(list(constants.arrays), values)
+    session = open_session(model, options, [_PROVIDER])
+    constants.release()
+    return session
 
 
 @cache
@@ -128,6 +148,8 @@ class OnnxRuntimeGraph:
         The graph it was made from; it is not kept.
     outputs : sequence of str, optional
         The outputs to compute; all of them by default.
+    constants : PagedConstants, optional
+        What the session reads and does not keep alive.
     """
 
     def __init__(
@@ -135,7 +157,9 @@ class OnnxRuntimeGraph:
         session: ort.InferenceSession,
         model: onnx.ModelProto,
         outputs: Sequence[str] | None = None,
+        constants: PagedConstants | None = None,
     ) -> None:
+        self._constants = constants
         self._session = session
         self._inputs = Inputs(model)
         self._outputs = output_names(model, outputs)

@@ -22,6 +22,7 @@ from impasto.engine.backends.onnxruntime_cpu import (
 )
 from impasto.engine.backends.telemetry import telemetry_off
 from impasto.errors import BackendError, BackendUnavailableError
+from impasto.export.light import LightModel
 
 with telemetry_off():
     import onnxruntime as ort
@@ -72,7 +73,7 @@ class OnnxRuntimeCuda:
 
     def compile(
         self,
-        model: onnx.ModelProto,
+        model: onnx.ModelProto | LightModel,
         outputs: Sequence[str] | None = None,
         *,
         one_of_many: bool = False,
@@ -82,6 +83,8 @@ class OnnxRuntimeCuda:
         Convolutions and products that the provider leaves to the CPU are logged as a warning: the
         numbers are right, the time is not.
         """
+        if isinstance(model, LightModel):
+            model = model.whole()
         session = _open_on_gpu(model, self.device, self.autotune)
         left = nodes_on_cpu(session)
         if left:

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from impasto.engine.mapped import MappedArray
 from impasto.engine.optimizers.arrays import blocks, read_only
 from impasto.engine.optimizers.base import Numbers
-from impasto.engine.optimizers.mapped import MappedArray
 from impasto.engine.optimizers.state import StateReader
 from impasto.engine.result import FloatArray
 
@@ -48,7 +48,7 @@ class InverseHessian:
         Pairs remembered.
     directory : Path, optional
         Where the ring buffers are to be, in a file; see
-        :class:`~impasto.engine.optimizers.mapped.MappedArray`. In memory if left out.
+        :class:`~impasto.engine.mapped.MappedArray`. In memory if left out.
         From a file one step and `COLUMNS` entries of everything else are in memory at a time, and
         nothing between calls.
 

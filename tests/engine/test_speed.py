@@ -17,6 +17,7 @@ from impasto.engine.backends.base import Backend, CompiledGraph, Precision
 from impasto.engine.compilation import Candidate
 from impasto.engine.network import Network
 from impasto.engine.speed import PROBE, multiplications_per_second
+from impasto.export.light import LightModel
 
 
 @dataclass
@@ -44,7 +45,7 @@ class CountingBackend:
 
     def compile(
         self,
-        model: onnx.ModelProto,
+        model: onnx.ModelProto | LightModel,
         outputs: Sequence[str] | None = None,
         *,
         one_of_many: bool = False,

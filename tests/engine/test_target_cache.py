@@ -24,6 +24,7 @@ from impasto.engine.compilation import Candidate
 from impasto.engine.execution import Execution, targets_for
 from impasto.engine.network import Network
 from impasto.engine.target_cache import TargetCache, grams_of_styles
+from impasto.export.light import LightModel
 
 WHOLE = Execution(None, 1, 5)
 CONTENT = KINDS["photo"](50, 64)
@@ -47,12 +48,12 @@ class Counting(OnnxRuntimeCpu):
 
     def compile(
         self,
-        model: onnx.ModelProto,
+        model: onnx.ModelProto | LightModel,
         outputs: Sequence[str] | None = None,
         *,
         one_of_many: bool = False,
     ) -> OnnxRuntimeGraph:
-        self.compiled += [output.name for output in model.graph.output]
+        self.compiled += [output.name for output in LightModel.of(model).model.graph.output]
         return super().compile(model, outputs, one_of_many=one_of_many)
 
     @property

@@ -10,7 +10,6 @@ from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
-import onnx
 import pytest
 
 from impasto.engine.backends import available_backends, open_backend
@@ -20,6 +19,7 @@ from impasto.engine.network import Network, network_for
 from impasto.engine.options import Options
 from impasto.engine.verify import LIMITS, probe_image, probe_size, verify
 from impasto.export import lowerings
+from impasto.export.light import LightModel
 from impasto.export.lowerings import LOWERINGS, Lowering
 from impasto.export.registry import PORTABLE, Cotangents, VjpContext
 from impasto.models import load_model
@@ -103,11 +103,12 @@ def test_wrong_targets_fail(network: Network, monkeypatch: pytest.MonkeyPatch) -
     reference, backend = (open_backend("onnxruntime", "f32") for _ in range(2))
     compile_rightly = backend.compile
 
-    def compile_wrongly(model: onnx.ModelProto) -> CompiledGraph:
-        for node in model.graph.node:
-            if node.name == "gram/relu3_1/gram" and len(model.graph.input) == 1:
+    def compile_wrongly(light: LightModel) -> CompiledGraph:
+        graph = light.model.graph
+        for node in graph.node:
+            if node.name == "gram/relu3_1/gram" and len(graph.input) == 1:
                 node.op_type = "Mul"
-        return compile_rightly(model)
+        return compile_rightly(light)
 
     monkeypatch.setattr(backend, "compile", compile_wrongly)
     verdict = verify(backend, lambda: reference, network, "nchwc", SIZE, None)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import onnx
 
 from impasto.engine.backends.base import Precision
+from impasto.export.light import LightModel
 from impasto.export.reference import evaluate
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -55,10 +56,11 @@ class DoubleBackend:
 
     def compile(
         self,
-        model: onnx.ModelProto,
+        model: onnx.ModelProto | LightModel,
         outputs: Sequence[str] | None = None,
         *,
         one_of_many: bool = False,
     ) -> DoubleGraph:
-        self.compiled.append(model.graph.name)
-        return DoubleGraph(model)
+        whole = model.whole() if isinstance(model, LightModel) else model
+        self.compiled.append(whole.graph.name)
+        return DoubleGraph(whole)

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 import scipy.fft  # noqa: F401  (what its import allocates is not the optimizer's)
 
+from impasto.engine.mapped import MappedArray
 from impasto.engine.optimizers import Adam, BestSoFar, Lbfgs, Lbfgsb, Optimizer, make_optimizer
 from impasto.engine.optimizers.arrays import BLOCK, blocks
 from impasto.engine.optimizers.inverse_hessian import COLUMNS
-from impasto.engine.optimizers.mapped import MappedArray
 from impasto.engine.options import Options
 from impasto.engine.result import FloatArray
 from impasto.errors import OptionError

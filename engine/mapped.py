@@ -1,4 +1,4 @@
-"""Arrays for a history that is larger than memory: in a file without a name."""
+"""Arrays in a file without a name, for what is larger than memory or seldom read."""
 
 from __future__ import annotations
 
@@ -47,7 +47,8 @@ class MappedArray:
     Raises
     ------
     OptionError
-        If the directory cannot be written to, or its disk has too little space.
+        If the directory cannot be written to, or its disk has too little space; in the words of
+        L-BFGS, which cannot do without.
     """
 
     def __init__(self, shape: tuple[int, ...], dtype: npt.DTypeLike, directory: Path) -> None:
