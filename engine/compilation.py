@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from impasto.engine.backends import open_backend, open_reference
+from impasto.engine.backends import open_backend
 from impasto.engine.backends.base import Backend, CompiledGraph
 from impasto.engine.network import Network
 from impasto.engine.options import Options
@@ -98,7 +98,7 @@ def verified(
     BackendError
         If every candidate fails to run.
     """
-    reference = partial(open_reference, options.threads)
+    reference = partial(open_backend, "onnxruntime", "f32", options.threads)
     for candidate in candidates(options):
         forms = list(keepings)
         if candidate.lowering == REFERENCE_LOWERING and candidate.backend.name == "onnxruntime":
