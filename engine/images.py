@@ -11,6 +11,7 @@ import numpy as np
 
 from impasto.engine.outputs import (
     OUTPUT_SUFFIXES,
+    check_output_alpha,
     check_output_path,
     check_output_size,
     save_image,
@@ -19,27 +20,40 @@ from impasto.engine.picture_files import (
     MAX_PIXELS,
     PICTURE_SUFFIXES,
     list_pictures,
+    load_cutout,
     load_image,
     picture_size,
 )
-from impasto.engine.resampling import fit, fitted_size, resize, resize_image
+from impasto.engine.resampling import (
+    fit,
+    fit_cutout,
+    fitted_size,
+    resize,
+    resize_cutout,
+    resize_image,
+)
 from impasto.engine.result import FloatArray
-from impasto.engine.srgb import ByteArray, row_strips
+from impasto.engine.srgb import ByteArray, Cutout, row_strips
 
 __all__ = [
     "MAX_PIXELS",
     "OUTPUT_SUFFIXES",
     "PICTURE_SUFFIXES",
     "ByteArray",
+    "Cutout",
+    "check_output_alpha",
     "check_output_path",
     "check_output_size",
     "fit",
+    "fit_cutout",
     "fitted_size",
     "from_network",
     "list_pictures",
+    "load_cutout",
     "load_image",
     "picture_size",
     "resize",
+    "resize_cutout",
     "resize_image",
     "save_image",
     "to_network",

@@ -13,7 +13,7 @@ from PIL import Image, PngImagePlugin
 from impasto.engine.srgb import ByteArray, srgb_profile
 from impasto.engine.tiled_tiff import has_tifffile, write_tiled_tiff
 
-__all__ = ["OUTPUT_SUFFIXES", "Metadata", "encode", "too_large"]
+__all__ = ["OUTPUT_SUFFIXES", "Metadata", "encode", "holds_alpha", "too_large"]
 
 Metadata = Mapping[str, str]
 
@@ -32,6 +32,7 @@ class _Format:
     options: Callable[[Metadata], dict[str, Any]]
     longest_side: int = 2**31 - 1
     most_bytes: float = float("inf")
+    alpha: bool = True
 
 
 def too_large(suffix: str, width: int, height: int) -> str | None:
@@ -59,7 +60,18 @@ def too_large(suffix: str, width: int, height: int) -> str | None:
     return f"{suffix} files are at most 4 GB, and {width}x{height} pixels may need more. {remedy}"
 
 
-def encode(image: ByteArray, suffix: str, metadata: Metadata, file: BinaryIO) -> None:
+def holds_alpha(suffix: str) -> bool:
+    """Say whether the format of `suffix` can be transparent."""
+    return _FORMATS[suffix].alpha
+
+
+def encode(
+    image: ByteArray,
+    suffix: str,
+    metadata: Metadata,
+    file: BinaryIO,
+    alpha: ByteArray | None = None,
+) -> None:
     """Write a picture in the format of `suffix`.
 
     Parameters
@@ -72,6 +84,8 @@ def encode(image: ByteArray, suffix: str, metadata: Metadata, file: BinaryIO) ->
         See :func:`impasto.engine.outputs.save_image`.
     file : file
         Open for writing and seeking.
+    alpha : ndarray of shape (H, W), optional
+        uint8; only where :func:`holds_alpha`.
 
     Raises
     ------
@@ -80,14 +94,21 @@ def encode(image: ByteArray, suffix: str, metadata: Metadata, file: BinaryIO) ->
     """
     if _is_tiff(suffix) and has_tifffile():
         write_tiled_tiff(
-            image, file, description=_description(metadata), software=_software(metadata)
+            image,
+            file,
+            alpha=alpha,
+            description=_description(metadata),
+            software=_software(metadata),
         )
         return
     options = _FORMATS[suffix].options(metadata)
+    encoded = Image.fromarray(image)
+    if alpha is not None:
+        encoded.putalpha(Image.fromarray(alpha))
     if options["format"] == "JPEG":
-        _save_jpeg(Image.fromarray(image), file, options)
+        _save_jpeg(encoded, file, options)
     else:
-        Image.fromarray(image).save(file, **options)
+        encoded.save(file, **options)
 
 
 def _is_tiff(suffix: str) -> bool:
@@ -126,7 +147,18 @@ def _webp(metadata: Metadata) -> dict[str, Any]:
     return {
         "format": "WEBP",
         "lossless": True,
+        "exact": True,  # colours below alpha 0 stay as they are
         "exif": _exif(metadata),
+        "icc_profile": srgb_profile(),
+    }
+
+
+def _avif(metadata: Metadata) -> dict[str, Any]:
+    return {
+        "format": "AVIF",
+        "quality": 90,
+        "subsampling": "4:4:4",
+        "exif": _exif(metadata).tobytes() if metadata else b"",
         "icc_profile": srgb_profile(),
     }
 
@@ -147,12 +179,13 @@ def _bmp(_metadata: Metadata) -> dict[str, Any]:
 _FORMATS: Mapping[str, _Format] = MappingProxyType(
     {
         ".png": _Format(_png),
-        ".jpg": _Format(_jpeg, longest_side=65500),  # libjpeg's limit; the format's is 65535
-        ".jpeg": _Format(_jpeg, longest_side=65500),
+        ".jpg": _Format(_jpeg, longest_side=65500, alpha=False),  # libjpeg's limit
+        ".jpeg": _Format(_jpeg, longest_side=65500, alpha=False),
         ".webp": _Format(_webp, longest_side=16383),
+        ".avif": _Format(_avif, longest_side=65536),
         ".tif": _Format(_tiff, most_bytes=FOUR_GIB),
         ".tiff": _Format(_tiff, most_bytes=FOUR_GIB),
-        ".bmp": _Format(_bmp, most_bytes=FOUR_GIB),
+        ".bmp": _Format(_bmp, most_bytes=FOUR_GIB, alpha=False),
     }
 )
 OUTPUT_SUFFIXES = tuple(_FORMATS)

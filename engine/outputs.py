@@ -9,12 +9,19 @@ import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
-from impasto.engine.output_formats import OUTPUT_SUFFIXES, Metadata, encode, too_large
+from impasto.engine.output_formats import (
+    OUTPUT_SUFFIXES,
+    Metadata,
+    encode,
+    holds_alpha,
+    too_large,
+)
 from impasto.engine.srgb import ByteArray, in_a_line
 from impasto.errors import ImpastoError, OutputPathError
 
 __all__ = [
     "OUTPUT_SUFFIXES",
+    "check_output_alpha",
     "check_output_file",
     "check_output_path",
     "check_output_size",
@@ -65,6 +72,22 @@ def check_output_size(path: str | Path, width: int, height: int) -> None:
         raise OutputPathError(f"Output {path}: {reason}")
 
 
+def check_output_alpha(path: str | Path) -> None:
+    """Refuse an output path whose format cannot be transparent.
+
+    Raises
+    ------
+    OutputPathError
+        If so, or if the suffix is none of :data:`OUTPUT_SUFFIXES`.
+    """
+    suffix = _suffix(Path(path))
+    if not holds_alpha(suffix):
+        able = " ".join(filter(holds_alpha, OUTPUT_SUFFIXES))
+        raise OutputPathError(
+            f"Output {path}: {suffix} files cannot be transparent. Use one of {able}."
+        )
+
+
 def check_output_file(path: str | Path, overwrite: bool, inputs: Iterable[str | Path] = ()) -> None:
     """Refuse an output path, of a file of any kind, that could not or should not be written.
 
@@ -80,7 +103,13 @@ def check_output_file(path: str | Path, overwrite: bool, inputs: Iterable[str | 
         raise OutputPathError(f"Output {path} cannot be written: {_why(error)}.") from None
 
 
-def save_image(image: ByteArray, path: str | Path, *, metadata: Metadata | None = None) -> None:
+def save_image(
+    image: ByteArray,
+    path: str | Path,
+    *,
+    alpha: ByteArray | None = None,
+    metadata: Metadata | None = None,
+) -> None:
     """Write a picture: the whole file appears at once, or nothing changes on disk.
 
     An existing file is replaced (:func:`check_output_path` is where that is refused); a symbolic
@@ -92,16 +121,19 @@ def save_image(image: ByteArray, path: str | Path, *, metadata: Metadata | None 
         uint8 sRGB.
     path : str or Path
         The suffix gives the format: PNG; JPEG with quality 95 and full colour resolution (4:4:4);
-        lossless WebP; TIFF with deflate compression, as BigTIFF in tiles if tifffile is installed;
-        BMP.
+        lossless WebP; AVIF with quality 90 (4:4:4), the one format whose alpha is lossy; TIFF with
+        deflate compression, as BigTIFF in tiles if tifffile is installed; BMP.
+    alpha : ndarray of shape (H, W), optional
+        uint8, from 0 (transparent) to 255 (opaque); colours are not multiplied by it.
     metadata : mapping of str to str, optional
-        PNG: one text chunk a key. JPEG, WebP and TIFF: a JSON object as EXIF image description,
-        and ``Software``, if it is one of the keys, as EXIF software too. BMP has no place for it.
+        PNG: one text chunk a key. JPEG, WebP, AVIF and TIFF: a JSON object as EXIF image
+        description, and ``Software``, if it is one of the keys, as EXIF software too. BMP has no
+        place for it.
 
     Raises
     ------
     OutputPathError
-        If the suffix is unknown.
+        If the suffix is unknown, or its format cannot be transparent and `alpha` is given.
     ImpastoError
         If the file cannot be written: disk full, no permission, directory gone, too large for
         the format.
@@ -114,6 +146,8 @@ def save_image(image: ByteArray, path: str | Path, *, metadata: Metadata | None 
     """
     path = Path(path)
     suffix = _suffix(path)
+    if alpha is not None:
+        check_output_alpha(path)
     height, width, _ = image.shape
     reason = too_large(suffix, width, height)
     if reason:
@@ -122,7 +156,7 @@ def save_image(image: ByteArray, path: str | Path, *, metadata: Metadata | None 
     draft = target.with_name(f".impasto-{secrets.token_hex(8)}{suffix}")
     try:
         with io.BufferedWriter(_CheckedFile(draft, "xb")) as file:
-            encode(image, suffix, metadata or {}, file)
+            encode(image, suffix, metadata or {}, file, alpha)
         draft.replace(target)
     except (OSError, ValueError) as error:
         raise ImpastoError(

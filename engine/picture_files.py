@@ -17,19 +17,28 @@ from __future__ import annotations
 import struct
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from impasto.engine.options import MAX_PIXELS
-from impasto.engine.resampling import fit, fitted_size
-from impasto.engine.srgb import ByteArray, in_a_line, to_srgb
+from impasto.engine.resampling import fit, fit_cutout, fitted_size
+from impasto.engine.srgb import ByteArray, Cutout, cutout_of, in_a_line, to_srgb
 from impasto.errors import ImageFileError, UsageError
 
-__all__ = ["MAX_PIXELS", "PICTURE_SUFFIXES", "list_pictures", "load_image", "picture_size"]
+__all__ = [
+    "MAX_PIXELS",
+    "PICTURE_SUFFIXES",
+    "list_pictures",
+    "load_cutout",
+    "load_image",
+    "picture_size",
+]
+
+Decoded = TypeVar("Decoded")
 
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "AVIF")
 PICTURE_SUFFIXES = frozenset(
@@ -93,8 +102,25 @@ def load_image(
     Decoding takes 7 bytes a pixel at most, of the file or of the draft; a progressive JPEG file
     about as much again, since all of it arrives before the first pixel can be known.
     """
-    pixels = _decoded(Path(path), max_pixels, longest_side)
+    pixels = _decoded(Path(path), max_pixels, longest_side, to_srgb)
     return pixels if longest_side is None else fit(pixels, longest_side)
+
+
+def load_cutout(
+    path: str | Path, max_pixels: int = MAX_PIXELS, longest_side: int | None = None
+) -> Cutout:
+    """Read a picture file as :func:`load_image` does, but with its alpha instead of on white.
+
+    Parameters and errors are those of :func:`load_image`.
+
+    Returns
+    -------
+    Cutout
+        Its ``on_white()`` is what :func:`load_image` gives without `longest_side`. With it,
+        colours are weighted by alpha, so that what is transparent does not show at the edges.
+    """
+    cutout = _decoded(Path(path), max_pixels, longest_side, cutout_of)
+    return cutout if longest_side is None else fit_cutout(cutout, longest_side)
 
 
 def picture_size(path: str | Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
@@ -146,12 +172,17 @@ def list_pictures(directory: str | Path) -> list[Path]:
     return pictures
 
 
-def _decoded(path: Path, max_pixels: int, longest_side: int | None) -> ByteArray:
+def _decoded(
+    path: Path,
+    max_pixels: int,
+    longest_side: int | None,
+    convert: Callable[[Image.Image, Path], Decoded],
+) -> Decoded:
     """Decode a file, a JPEG file to no more than it takes; Pillow's image is gone on return."""
     with _opened(path, max_pixels) as image:
         wanted = image if longest_side is None else _draft(image, longest_side)
         wanted.load()
-        return to_srgb(wanted, path)
+        return convert(wanted, path)
 
 
 @contextmanager

@@ -6,10 +6,10 @@ import numpy as np
 from PIL import Image
 
 from impasto.engine.result import FloatArray
-from impasto.engine.srgb import ByteArray, pixels_of
+from impasto.engine.srgb import ByteArray, Cutout, pixels_of
 from impasto.errors import OptionError
 
-__all__ = ["fit", "fitted_size", "resize", "resize_image"]
+__all__ = ["fit", "fit_cutout", "fitted_size", "resize", "resize_cutout", "resize_image"]
 
 
 def fitted_size(height: int, width: int, longest_side: int) -> tuple[int, int]:
@@ -74,6 +74,38 @@ def resize(image: ByteArray, width: int, height: int) -> ByteArray:
     return pixels_of(Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS))
 
 
+def fit_cutout(cutout: Cutout, longest_side: int) -> Cutout:
+    """Resize a picture with alpha so that its longest side is `longest_side`; see :func:`fit`."""
+    height, width, _ = cutout.pixels.shape
+    height, width = fitted_size(height, width, longest_side)
+    return resize_cutout(cutout, width, height)
+
+
+def resize_cutout(cutout: Cutout, width: int, height: int) -> Cutout:
+    """Resize a picture with alpha; `cutout` itself if it has that size already.
+
+    Notes
+    -----
+    The filter is that of :func:`resize`, on colours multiplied by alpha, which are divided by the
+    resized alpha afterwards: otherwise the colours of transparent pixels, which mean nothing,
+    would show as a rim. Where the result is transparent, it is black.
+    """
+    if cutout.alpha is None:
+        return Cutout(resize(cutout.pixels, width, height))
+    if cutout.alpha.shape == (height, width):
+        return cutout
+    weights = cutout.alpha.astype(np.float32)
+    resized = _resized_plane(weights, width, height).copy()
+    alpha = np.rint(np.clip(resized, 0, 255)).astype(np.uint8)
+    pixels = np.zeros((height, width, 3), np.uint8)
+    # Not Pillow's own way: in 8 bits it clips alpha at edges before it divides by it.
+    resized[alpha == 0] = np.inf
+    for channel in range(3):
+        colours = _resized_plane(cutout.pixels[..., channel] * weights, width, height) / resized
+        pixels[..., channel] = np.rint(np.clip(colours, 0, 255, out=colours), out=colours)
+    return Cutout(pixels, alpha)
+
+
 def resize_image(image: FloatArray, height: int, width: int) -> FloatArray:
     """Resize an image as the network takes it, one channel after the other.
 
@@ -101,6 +133,11 @@ def resize_image(image: FloatArray, height: int, width: int) -> FloatArray:
         return image
     resized = np.empty((1, channels, height, width), np.float32)
     for old, new in zip(image[0], resized[0], strict=True):
-        channel = Image.fromarray(np.ascontiguousarray(old, np.float32))
-        new[...] = np.asarray(channel.resize((width, height), Image.Resampling.LANCZOS))
+        new[...] = _resized_plane(old, width, height)
     return resized
+
+
+def _resized_plane(plane: FloatArray, width: int, height: int) -> FloatArray:
+    """Resize float32 values of shape (H, W), without rounding or clipping."""
+    image = Image.fromarray(np.ascontiguousarray(plane, np.float32))
+    return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))

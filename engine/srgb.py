@@ -9,7 +9,8 @@ from __future__ import annotations
 import functools
 import io
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +20,54 @@ from PIL import ExifTags, Image, ImageCms
 
 from impasto.errors import ImageFileError
 
-__all__ = ["ByteArray", "in_a_line", "pixels_of", "row_strips", "srgb_profile", "to_srgb"]
+__all__ = [
+    "ByteArray",
+    "Cutout",
+    "cutout_of",
+    "in_a_line",
+    "pixels_of",
+    "row_strips",
+    "srgb_profile",
+    "to_srgb",
+]
 
 ByteArray = npt.NDArray[np.uint8]
-"""A picture: sRGB, of shape (H, W, 3)."""
+"""A picture: sRGB, of shape (H, W, 3); or a plane of one, of shape (H, W)."""
 
 STRIP_PIXELS = 2**18
 """Pixels converted at a time, unless a single row has more."""
 
 log = logging.getLogger(__name__)
 
+
+@dataclass(frozen=True)
+class Cutout:
+    """A picture and its alpha.
+
+    Parameters
+    ----------
+    pixels : ndarray of shape (H, W, 3)
+        uint8 sRGB, not multiplied by alpha. Where alpha is 0 they mean nothing: black, often.
+    alpha : ndarray of shape (H, W), optional
+        uint8, from 0 (transparent) to 255 (opaque); None if all of it is opaque.
+    """
+
+    pixels: ByteArray
+    alpha: ByteArray | None = None
+
+    def on_white(self) -> ByteArray:
+        """Return the picture laid on white; `pixels` themselves if all of it is opaque."""
+        if self.alpha is None:
+            return self.pixels
+        laid = np.empty_like(self.pixels)
+        for rows in row_strips(*self.alpha.shape):
+            colours, alpha = (Image.fromarray(each[rows]) for each in (self.pixels, self.alpha))
+            laid[rows] = np.asarray(_on_white(colours, alpha))
+        return laid
+
+
 _FORWARD, _BACK = slice(None), slice(None, None, -1)
-_TURNS = {
+_TURNS: Mapping[object, tuple[slice, slice, bool]] = {
     # EXIF 2.3, tag 274: for each orientation, the directions of the upright picture's rows and
     # columns in which the stored pixels run, and whether the two are then exchanged.
     2: (_FORWARD, _BACK, False),
@@ -51,10 +88,10 @@ def row_strips(height: int, width: int) -> Iterator[slice]:
 
 
 def pixels_of(image: Image.Image) -> ByteArray:
-    """Copy the pixels of an RGB image; NumPy's own way makes three copies of all of them."""
+    """Copy the colours of an RGB(A) image; NumPy's own way makes three copies of all of them."""
     pixels = np.empty((image.height, image.width, 3), np.uint8)
     for rows, strip in _strips(image):
-        pixels[rows] = np.asarray(strip)
+        pixels[rows] = np.asarray(strip)[..., :3]
     return pixels
 
 
@@ -77,17 +114,12 @@ def to_srgb(image: Image.Image, path: Path) -> ByteArray:
     ImageFileError
         If its values have no agreed range.
     """
-    pixels, stored = _upright(image, path)
-    unit = _unit_of(image, path)
-    profile: bytes | None = image.info.get("icc_profile")
-    conversion: _Conversion | None = None
-    for rows, strip in _strips(image):
-        colours, alpha = _without_alpha(strip if unit is None else _to_8_bits(strip, unit))
-        if profile:
-            conversion, profile = _conversion(profile, colours.mode, path), None
-        rgb = colours.convert("RGB") if conversion is None else conversion(colours)
-        stored[rows] = np.asarray(rgb if alpha is None else _on_white(rgb, alpha))
-    return pixels
+    return _converted(image, path, keep_alpha=False).pixels
+
+
+def cutout_of(image: Image.Image, path: Path) -> Cutout:
+    """Convert a decoded image as :func:`to_srgb` does, but keep its alpha beside the colours."""
+    return _converted(image, path, keep_alpha=True)
 
 
 def in_a_line(error: BaseException) -> str:
@@ -110,11 +142,35 @@ def _strips(image: Image.Image) -> Iterator[tuple[slice, Image.Image]]:
         yield rows, image if whole else image.crop((0, rows.start, image.width, rows.stop))
 
 
-def _upright(image: Image.Image, path: Path) -> tuple[ByteArray, ByteArray]:
+def _converted(image: Image.Image, path: Path, keep_alpha: bool) -> Cutout:
+    """Convert a decoded image; laid on white where it is transparent unless alpha is kept."""
+    orientation = _orientation(image, path)
+    keep_alpha = keep_alpha and image.has_transparency_data
+    pixels, stored = _upright(image, orientation, 3)
+    alphas, stored_alpha = _upright(image, orientation, 1) if keep_alpha else (None, None)
+    unit = _unit_of(image, path)
+    profile: bytes | None = image.info.get("icc_profile")
+    conversion: _Conversion | None = None
+    for rows, strip in _strips(image):
+        colours, alpha = _without_alpha(strip if unit is None else _to_8_bits(strip, unit))
+        if profile:
+            conversion, profile = _conversion(profile, colours.mode, path), None
+        rgb = colours.convert("RGB") if conversion is None else conversion(colours)
+        if stored_alpha is not None:
+            stored_alpha[rows, :, 0] = np.asarray(alpha)
+        elif alpha is not None:
+            rgb = _on_white(rgb, alpha)
+        stored[rows] = np.asarray(rgb)
+    if alphas is None or alphas.min() == 255:
+        return Cutout(pixels)
+    return Cutout(pixels, alphas[..., 0])
+
+
+def _upright(image: Image.Image, orientation: object, channels: int) -> tuple[ByteArray, ByteArray]:
     """Return an array for the upright picture, and its view in the order of the stored pixels."""
-    rows, columns, exchanged = _TURNS.get(_orientation(image, path), (_FORWARD, _FORWARD, False))
+    rows, columns, exchanged = _TURNS.get(orientation, (_FORWARD, _FORWARD, False))
     width, height = reversed(image.size) if exchanged else image.size
-    pixels = np.empty((height, width, 3), np.uint8)
+    pixels = np.empty((height, width, channels), np.uint8)
     stored = pixels[rows, columns]
     return pixels, stored.transpose(1, 0, 2) if exchanged else stored
 

@@ -29,7 +29,12 @@ def has_tifffile() -> bool:
 
 
 def write_tiled_tiff(
-    image: ByteArray, file: BinaryIO, *, description: str = "", software: str = ""
+    image: ByteArray,
+    file: BinaryIO,
+    *,
+    alpha: ByteArray | None = None,
+    description: str = "",
+    software: str = "",
 ) -> None:
     """Write a picture as BigTIFF in tiles, compressed with deflate, with an sRGB profile.
 
@@ -39,6 +44,8 @@ def write_tiled_tiff(
         uint8 sRGB. No copy of it is made: tiles are compressed from where they lie.
     file : file
         Open for writing and seeking.
+    alpha : ndarray of shape (H, W), optional
+        uint8; colours are not multiplied by it ("unassociated").
     description, software : str
         Tags ImageDescription and Software, in ASCII; left out if empty.
 
@@ -55,11 +62,12 @@ def write_tiled_tiff(
 
     with tifffile.TiffWriter(file, bigtiff=True, byteorder="<") as writer:
         writer.write(
-            _tiles(image),
-            shape=image.shape,
+            _tiles(image, alpha),
+            shape=(*image.shape[:2], 3 if alpha is None else 4),
             dtype=np.uint8,
             photometric="rgb",
             planarconfig="contig",
+            extrasamples=() if alpha is None else ("unassalpha",),
             tile=(TILE, TILE),
             compression="adobe_deflate",
             predictor="horizontal",
@@ -71,9 +79,10 @@ def write_tiled_tiff(
         )
 
 
-def _tiles(image: ByteArray) -> Iterator[ByteArray]:
+def _tiles(image: ByteArray, alpha: ByteArray | None) -> Iterator[ByteArray]:
     """Yield the tiles row by row; tifffile fills up those that the picture ends in."""
     height, width, _ = image.shape
     for top in range(0, height, TILE):
         for left in range(0, width, TILE):
-            yield image[top : top + TILE, left : left + TILE]
+            place = slice(top, top + TILE), slice(left, left + TILE)
+            yield image[place] if alpha is None else np.dstack((image[place], alpha[place]))

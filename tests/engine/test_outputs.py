@@ -18,14 +18,17 @@ from impasto.engine.images import ByteArray, load_image
 from impasto.engine.options import MAX_SIZE
 from impasto.engine.outputs import (
     OUTPUT_SUFFIXES,
+    check_output_alpha,
     check_output_path,
     check_output_size,
     save_image,
 )
+from impasto.engine.picture_files import load_cutout
 from impasto.engine.srgb import srgb_profile
 from impasto.errors import ImpastoError, OutputPathError
 
-LOSSLESS = tuple(suffix for suffix in OUTPUT_SUFFIXES if suffix not in (".jpg", ".jpeg"))
+LOSSLESS = tuple(suffix for suffix in OUTPUT_SUFFIXES if suffix not in (".jpg", ".jpeg", ".avif"))
+OPAQUE = (".jpg", ".jpeg", ".bmp")
 
 
 def picture() -> ByteArray:
@@ -132,6 +135,39 @@ def test_lossless_files_give_the_picture_back(tmp_path: Path, suffix: str) -> No
     np.testing.assert_array_equal(load_image(tmp_path / f"out{suffix}"), picture())
 
 
+@pytest.mark.parametrize("suffix", [s for s in LOSSLESS if s not in OPAQUE])
+def test_lossless_files_give_alpha_and_the_colours_below_it_back(
+    tmp_path: Path, suffix: str
+) -> None:
+    alpha = noise(40)[:30, :, 0]
+    alpha[:5] = 0
+    save_image(picture(), tmp_path / f"out{suffix}", alpha=alpha)
+    found = load_cutout(tmp_path / f"out{suffix}")
+    np.testing.assert_array_equal(found.pixels, picture())
+    np.testing.assert_array_equal(found.alpha, alpha)
+
+
+def test_avif_keeps_the_resolution_of_colour_and_alpha(tmp_path: Path) -> None:
+    alpha = np.zeros((30, 40), np.uint8)
+    alpha[:, 20:] = 255
+    save_image(picture(), tmp_path / "out.avif", alpha=alpha)
+    found = load_cutout(tmp_path / "out.avif")
+    assert np.abs(found.pixels[:, 20:].astype(int) - picture()[:, 20:]).mean() < 3
+    assert found.alpha is not None
+    assert np.abs(found.alpha.astype(int) - alpha).max() < 20
+
+
+@pytest.mark.parametrize("suffix", OPAQUE)
+def test_alpha_is_refused_where_it_would_be_lost(tmp_path: Path, suffix: str) -> None:
+    alpha = np.zeros((30, 40), np.uint8)
+    refused = r"cannot be transparent. Use one of \.png \."
+    with pytest.raises(OutputPathError, match=refused):
+        check_output_alpha(f"out{suffix}")
+    with pytest.raises(OutputPathError, match=refused):
+        save_image(picture(), tmp_path / f"out{suffix}", alpha=alpha)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_jpegs_are_fine_and_keep_the_resolution_of_colour(tmp_path: Path) -> None:
     stripes = np.zeros((32, 32, 3), np.uint8)
     stripes[:, ::2] = (255, 0, 0)
@@ -176,7 +212,7 @@ def test_png_metadata_is_text(tmp_path: Path) -> None:
         assert {key: image.info[key] for key in METADATA} == METADATA
 
 
-@pytest.mark.parametrize("suffix", [".jpg", ".webp", ".tif"])
+@pytest.mark.parametrize("suffix", [".jpg", ".webp", ".avif", ".tif"])
 def test_exif_metadata_is_json(tmp_path: Path, suffix: str) -> None:
     save_image(picture(), tmp_path / f"out{suffix}", metadata=METADATA)
     with Image.open(tmp_path / f"out{suffix}") as image:

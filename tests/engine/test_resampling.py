@@ -8,7 +8,16 @@ from encoded_pictures import picture
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from impasto.engine.images import fit, fitted_size, from_network, resize, resize_image, to_network
+from impasto.engine.images import (
+    Cutout,
+    fit,
+    fit_cutout,
+    fitted_size,
+    from_network,
+    resize,
+    resize_image,
+    to_network,
+)
 from impasto.errors import OptionError
 
 
@@ -48,6 +57,31 @@ def test_shrinking_does_not_alias() -> None:
 def test_sizes_that_are_not_positive_are_refused(size: int) -> None:
     with pytest.raises(OptionError, match=str(size)):
         fit(picture(), size)
+
+
+# --- pictures with alpha
+
+
+def test_transparent_colours_do_not_show_in_resized_pictures() -> None:
+    pixels = np.full((40, 40, 3), (200, 100, 50), np.uint8)
+    pixels[:, 20:] = (0, 0, 255)
+    alpha = np.zeros((40, 40), np.uint8)
+    alpha[:, :20] = 255
+    found = fit_cutout(Cutout(pixels, alpha), 15)
+    assert found.alpha is not None
+    visible = found.alpha > 16
+    assert visible.sum() >= 15 * 7
+    assert np.abs(found.pixels[visible].astype(int) - (200, 100, 50)).max() <= 1
+
+
+def test_alpha_is_resized_as_a_picture_is() -> None:
+    alpha = picture()[..., 0]
+    found = fit_cutout(Cutout(picture(), alpha), 20)
+    expected = fit(np.repeat(alpha[..., np.newaxis], 3, axis=2), 20)[..., 0]
+    np.testing.assert_array_equal(found.alpha, expected)
+    same = Cutout(picture(), alpha)
+    assert fit_cutout(same, 32) is same
+    np.testing.assert_array_equal(fit_cutout(Cutout(picture()), 9).pixels, fit(picture(), 9))
 
 
 # --- float images

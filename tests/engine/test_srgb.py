@@ -12,7 +12,7 @@ import pytest
 from encoded_pictures import encoded, picture, png, tiff_rgb16
 from PIL import Image, ImageCms
 
-from impasto.engine.images import ByteArray, load_image
+from impasto.engine.images import ByteArray, load_cutout, load_image
 from impasto.errors import ImageFileError
 
 
@@ -152,6 +152,32 @@ def test_a_transparent_colour_is_laid_on_white(write: Write) -> None:
     image.putpixel((1, 0), (9, 9, 9))
     found = load_image(write(encoded("PNG", image, transparency=(1, 2, 3))))
     np.testing.assert_array_equal(found, [[[255, 255, 255], [9, 9, 9]]])
+
+
+@pytest.mark.parametrize("orientation", TURNS)
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_cutouts_have_colours_and_alpha_apart_and_upright(
+    write: Write, mode: str, orientation: int
+) -> None:
+    alpha = np.linspace(0, 255, 24 * 32).reshape(24, 32).astype(np.uint8)
+    image = Image.fromarray(np.dstack([picture(), alpha])).convert(mode)
+    exif = Image.Exif()
+    exif[274] = orientation
+    path = write(encoded("PNG", image, exif=exif))
+    found, expected = load_cutout(path), np.asarray(image.convert("RGBA"))
+    np.testing.assert_array_equal(found.pixels, TURNS[orientation](expected[..., :3]))
+    if found.alpha is None:
+        assert mode == "P"  # a palette of opaque colours
+    else:
+        np.testing.assert_array_equal(found.alpha, TURNS[orientation](expected[..., 3:])[..., 0])
+    np.testing.assert_array_equal(found.on_white(), load_image(path))
+
+
+def test_a_picture_that_is_opaque_everywhere_has_no_alpha(write: Write) -> None:
+    rgba = Image.fromarray(picture())
+    rgba.putalpha(255)
+    for data in (encoded("PNG", rgba), encoded("PNG"), encoded("JPEG")):
+        assert load_cutout(write(data)).alpha is None
 
 
 @pytest.mark.parametrize("format", ["GIF", "PNG", "WEBP"])
