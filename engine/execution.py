@@ -135,13 +135,15 @@ def targets_for(
     execution: Execution,
     chosen: Candidate,
     network: Network,
-    content: FloatArray,
+    content: FloatArray | None,
     styles: Sequence[FloatArray],
     blend_weights: Sequence[float],
     workers: Workers | None = None,
     cache: TargetCache | None = None,
 ) -> dict[str, FloatArray]:
     """Return the targets of one scale; see `impasto.engine.objective.targets_of`.
+
+    A network without content layers needs no content.
 
     Whatever they are computed with is dropped before the gradient graph is made. The content's
     and the styles' have graphs of their own, so that the content's are the same numbers whether or
@@ -154,7 +156,11 @@ def targets_for(
     else:
         compute = _InStrips(chosen, network, streaming, workers)
         form = ("strips", streaming.rows, chosen.lowering)
-    targets = compute.contents(content) if network.content_layers else {}
+    targets: dict[str, FloatArray] = {}
+    if network.content_layers:
+        if content is None:
+            raise ValueError(f"There is no content for {', '.join(network.content_layers)}.")
+        targets = compute.contents(content)
     if not network.style_layers:
         return targets
     grams = grams_of_styles(cache, chosen.backend, network, form, styles, compute.grams)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from impasto.engine.canvas import Canvas
 from impasto.engine.images import fit, load_image, picture_size, resize, to_network
 from impasto.engine.network import Network
 from impasto.engine.options import INITS, Options
@@ -23,6 +24,7 @@ __all__ = [
     "Image",
     "Inputs",
     "Picture",
+    "Subject",
     "check_inputs",
     "check_sizes",
     "load_inputs",
@@ -34,6 +36,9 @@ __all__ = [
 Image = npt.NDArray[np.uint8]
 Picture = Image | str | os.PathLike[str]
 """A picture as an array of shape (H, W, 3), uint8 RGB, or the path of its file."""
+
+Subject = Picture | Canvas
+"""What is painted: the content picture; or, for a texture, no more than a size."""
 
 Size = tuple[int, int]
 
@@ -48,17 +53,30 @@ class Inputs:
 
     Parameters
     ----------
-    content : ndarray of shape (H, W, 3)
-        At the size of the last scale.
+    photo : ndarray of shape (H, W, 3), or None
+        The content at the size of the last scale; None for a texture.
     styles : tuple of ndarray
         At that scale's style size.
     initial : ndarray, optional
         The picture to begin from, at the size of the last scale.
     """
 
-    content: Image
+    photo: Image | None
     styles: tuple[Image, ...]
     initial: Image | None
+
+    @property
+    def content(self) -> Image:
+        """The content at the size of the last scale.
+
+        Raises
+        ------
+        ValueError
+            If this is a texture, which has none.
+        """
+        if self.photo is None:
+            raise ValueError("A texture has no content picture.")
+        return self.photo
 
     def content_at(self, size: Size) -> Image:
         """Return the content at (height, width)."""
@@ -111,11 +129,13 @@ def check_inputs(styles: Sequence[Picture], options: Options) -> None:
 
 
 def picture_sizes(
-    content: Picture, styles: Sequence[Picture], options: Options
+    content: Subject, styles: Sequence[Picture], options: Options
 ) -> tuple[Size, tuple[Size, ...]]:
     """Return (height, width) of the content and of each style; of files, only the head is read."""
 
-    def size_of(picture: Picture) -> Size:
+    def size_of(picture: Subject) -> Size:
+        if isinstance(picture, Canvas):
+            return picture.size
         if isinstance(picture, np.ndarray):
             height, width, _ = _checked(picture).shape
             return height, width
@@ -124,7 +144,7 @@ def picture_sizes(
     return size_of(content), tuple(map(size_of, styles))
 
 
-def load_inputs(content: Picture, styles: Sequence[Picture], options: Options) -> Inputs:
+def load_inputs(content: Subject, styles: Sequence[Picture], options: Options) -> Inputs:
     """Load the pictures of a run.
 
     Raises
@@ -135,8 +155,12 @@ def load_inputs(content: Picture, styles: Sequence[Picture], options: Options) -
         If a file is not.
     """
     style_side = style_longest_side(options, options.size)
-    photo = _fitted(content, options.size, options.max_pixels)
-    height, width, _ = photo.shape
+    photo = None
+    if isinstance(content, Canvas):
+        height, width = content.size
+    else:
+        photo = _fitted(content, options.size, options.max_pixels)
+        height, width, _ = photo.shape
     initial = None
     if options.init not in INITS:
         initial = resize(load_image(Path(options.init), options.max_pixels), width, height)

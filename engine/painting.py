@@ -131,9 +131,10 @@ class Painting:
     def _paint(self, plan: ScalePlan, progress: Progress) -> tuple[_Search, Status]:
         """Optimise at one scale."""
         prepared, options = self._prepared, self._options
-        content = prepared.inputs.content_at(plan.size)
+        inputs = prepared.inputs
+        content = None if inputs.photo is None else inputs.content_at(plan.size)
         if progress.best is None:
-            first = prepared.inputs.first_image(plan.size, options, prepared.preprocessing)
+            first = inputs.first_image(plan.size, options, prepared.preprocessing)
         else:
             first = progress.best
         with self._clock("targets"):
@@ -141,8 +142,8 @@ class Painting:
                 plan.execution,
                 self._chosen,
                 prepared.network,
-                to_network(content),
-                [to_network(style) for style in prepared.inputs.styles_at(plan.style_sizes)],
+                None if content is None else to_network(content),
+                [to_network(style) for style in inputs.styles_at(plan.style_sizes)],
                 options.style_blend_weights,
                 self._workers,
                 TargetCache(cache_directory().parent / "targets"),
@@ -205,15 +206,17 @@ class Painting:
         """Tell the callback of a step; return whether to go on."""
         return self._callback is None or self._callback(iterate) is not False
 
-    def render(self, image: FloatArray, content: Image) -> Image:
+    def render(self, image: FloatArray, content: Image | None) -> Image:
         """Turn an image of shape (1, 3, H, W) into the picture to save."""
         painted = from_network(image)
-        return original_colors(painted, content) if self._options.original_colors else painted
+        if content is None or not self._options.original_colors:
+            return painted
+        return original_colors(painted, content)
 
     def _picture(self, image: FloatArray) -> Image:
         """Return the picture at its full size; a Ctrl-C while it is rendered does not lose it."""
         height, width = self._prepared.plan.scales[-1].size
-        content = self._prepared.inputs.content
+        content = self._prepared.inputs.photo
         try:
             return self.render(resize_image(image, height, width), content)
         except KeyboardInterrupt:
@@ -249,7 +252,7 @@ class _Search:
         plan: ScalePlan,
         progress: Progress,
         first: FloatArray,
-        content: Image,
+        content: Image | None,
         objective: Objective | StreamedObjective,
     ) -> None:
         self._painting = painting

@@ -255,6 +255,7 @@ def _plan(request: Request, leanest: bool = False) -> Plan | None:
     options = request.options
     # Kept as uint8 throughout, at their largest: content, styles, the picture to begin from.
     full, full_styles = scaled_sizes(request.content, request.styles, options, options.size)
+    # (Of a texture there is no content: what is counted for it is its picture.)
     kept = [full, *full_styles] + [full] * (options.init not in INITS)
     pictures = sum(3 * height * width for height, width in kept)
     found = []
@@ -277,7 +278,8 @@ def _scale_plans(request: Request, scale: Scale, base: int) -> Iterator[ScalePla
     size, styles = scaled_sizes(request.content, request.styles, options, scale.longest_side)
     largest_style = max(styles, key=lambda side: side[0] * side[1])
     entries = 3 * size[0] * size[1]
-    targets_work = sum(whole_work(network, side) / 2 for side in (size, *styles))
+    pictures = (size, *styles) if network.content_layers else styles
+    targets_work = sum(whole_work(network, side) / 2 for side in pictures)
     optimizers = [
         (history, on_disk, _optimizer(options, history, on_disk))
         for history, on_disk in _histories(options, scale.iterations)

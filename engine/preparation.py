@@ -11,6 +11,7 @@ from impasto.engine.compilation import candidates
 from impasto.engine.inputs import (
     Inputs,
     Picture,
+    Subject,
     check_inputs,
     check_sizes,
     load_inputs,
@@ -53,7 +54,7 @@ class Prepared:
     """
 
     options: Options
-    content: Picture
+    content: Subject
     styles: tuple[Picture, ...]
     inputs: Inputs
     network: Network
@@ -74,7 +75,7 @@ class Prepared:
 
 
 def prepare(
-    content: Picture,
+    content: Subject,
     styles: Sequence[Picture],
     options: Options,
     workers: Workers | None = None,
@@ -83,7 +84,9 @@ def prepare(
 
     Parameters
     ----------
-    content, styles, options, workers
+    content : ndarray of shape (H, W, 3), path, or Canvas
+        A canvas stands for the size of a picture without content (`impasto.engine.texture`).
+    styles, options, workers
         As for `impasto.engine.stylize.stylize`.
 
     Raises
@@ -123,7 +126,7 @@ class Planned:
 
 
 def plan_pictures(
-    content: Picture,
+    content: Subject,
     styles: Sequence[Picture],
     options: Options,
     workers: Workers | None = None,

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from impasto.engine.canvas import Canvas
 from impasto.engine.checkpoint import Snapshot, picture_digest
-from impasto.engine.inputs import Inputs, Picture
+from impasto.engine.inputs import Inputs, Subject
 from impasto.engine.optimizers import OptimizerState
 from impasto.engine.options import INITS, Options
 from impasto.engine.preparation import Prepared
@@ -36,7 +37,9 @@ class Recorded:
     ----------
     options : Options
     content : str or None
-        Path of the content picture; None if it was given as an array.
+        Path of the content picture; None if it was given as an array, or if there is none.
+    canvas : Canvas or None
+        Of a texture, which has no content.
     styles : tuple of (str or None)
     digests : mapping
         Of the loaded pictures.
@@ -50,6 +53,7 @@ class Recorded:
 
     options: Options
     content: str | None
+    canvas: Canvas | None
     styles: tuple[str | None, ...]
     digests: Mapping[str, Any]
     executions: tuple[Mapping[str, Any], ...]
@@ -101,7 +105,7 @@ class Progress:
 def digests_of(inputs: Inputs) -> dict[str, Any]:
     """Return the digests of the pictures of a run."""
     return {
-        "content": picture_digest(inputs.content),
+        "content": None if inputs.photo is None else picture_digest(inputs.photo),
         "styles": [picture_digest(style) for style in inputs.styles],
         "init": None if inputs.initial is None else picture_digest(inputs.initial),
     }
@@ -115,6 +119,7 @@ def header_of(
         "run": RUN,
         "options": _absolute(prepared.options).to_dict(),
         "content": _path(prepared.content),
+        "canvas": _canvas_told(prepared.content),
         "styles": [_path(style) for style in prepared.styles],
         "digests": digests_of(prepared.inputs),
         "executions": [item.execution.to_dict() for item in prepared.plan.scales],
@@ -164,9 +169,15 @@ def recorded_in(snapshot: Snapshot) -> Recorded:
     candidate, note = _typed(header, "candidate", dict), _typed(header, "note", dict)
     if not all(isinstance(value, str) for value in (*candidate.values(), *note.values())):
         raise _damaged("note")
+    options, canvas = _options(_typed(header, "options", dict)), _canvas(header.get("canvas"))
+    if canvas and (options.content_layers or options.init == "content"):
+        raise _damaged("options")
+    if canvas and options.size != canvas.longest_side:
+        raise _damaged("canvas")
     return Recorded(
-        options=_options(_typed(header, "options", dict)),
+        options=options,
         content=header.get("content"),
+        canvas=canvas,
         styles=tuple(styles),
         digests=_typed(header, "digests", dict),
         executions=tuple(_typed(header, "executions", list)),
@@ -292,8 +303,23 @@ def _absolute(options: Options) -> Options:
     return replace(options, init=init, weights=weights)
 
 
-def _path(picture: Picture) -> str | None:
-    return None if isinstance(picture, np.ndarray) else str(Path(picture).absolute())
+def _path(picture: Subject) -> str | None:
+    if isinstance(picture, np.ndarray | Canvas):
+        return None
+    return str(Path(picture).absolute())
+
+
+def _canvas_told(subject: Subject) -> dict[str, int] | None:
+    return subject.to_dict() if isinstance(subject, Canvas) else None
+
+
+def _canvas(told: Any) -> Canvas | None:
+    if told is None:
+        return None
+    try:
+        return Canvas.from_dict(told)
+    except (AttributeError, TypeError, ValueError, UsageError) as error:
+        raise _damaged("canvas") from error
 
 
 def _typed(group: Mapping[str, Any], key: str, kind: type) -> Any:

@@ -17,7 +17,7 @@ from impasto.engine.backends import open_backend
 from impasto.engine.checkpoint import CheckpointStore, Snapshot
 from impasto.engine.compilation import Candidate, verified
 from impasto.engine.execution import Execution
-from impasto.engine.inputs import Picture
+from impasto.engine.inputs import Picture, Subject
 from impasto.engine.options import Options
 from impasto.engine.painting import Painting, Stopwatch
 from impasto.engine.parts import Workers
@@ -37,7 +37,7 @@ from impasto.errors import CheckpointError
 from impasto.export.lowerings import LOWERINGS
 from impasto.models.weights.cache import cache_directory
 
-__all__ = ["Picture", "paint_prepared", "resume", "resume_from", "stylize"]
+__all__ = ["Picture", "paint", "paint_prepared", "resume", "resume_from", "stylize"]
 
 
 def stylize(
@@ -97,9 +97,37 @@ def stylize(
     >>> stylize(grey, [grey], Options(size=48, iterations=1)).image.shape
     (32, 48, 3)
     """
+    return paint(
+        content,
+        styles,
+        options or Options(),
+        callback=callback,
+        checkpoint=checkpoint,
+        workers=workers,
+    )
+
+
+def paint(
+    subject: Subject,
+    styles: Sequence[Picture],
+    options: Options,
+    *,
+    callback: Callback | None,
+    checkpoint: Path | str | None,
+    workers: Workers | None,
+) -> StylizeResult:
+    """Paint a picture with or without content: what `stylize` and `texture` have in common.
+
+    Parameters
+    ----------
+    subject : ndarray of shape (H, W, 3), path, or Canvas
+        The content picture, or the canvas of a texture.
+    styles, options, callback, checkpoint, workers
+        As in :func:`stylize`.
+    """
     clock = Stopwatch()
     with clock("load"):
-        prepared = prepare(content, styles, options or Options(), workers)
+        prepared = prepare(subject, styles, options, workers)
     with CheckpointStore(Path(checkpoint)) if checkpoint else nullcontext() as store:
         result = paint_prepared(
             prepared, clock=clock, callback=callback, store=store, workers=workers
@@ -251,7 +279,10 @@ def _prepared_again(
     workers: Workers | None,
 ) -> Prepared:
     """Load the pictures of a checkpoint, and compute them as before."""
-    photo = content if content is not None else recorded.content
+    if recorded.canvas is not None and content is not None:
+        raise CheckpointError("The run is a texture, which has no content picture; leave it out.")
+    given_or_found = content if content is not None else recorded.content
+    photo: Subject | None = recorded.canvas or given_or_found
     paintings = list(styles if styles is not None else recorded.styles)
     if photo is None or any(painting is None for painting in paintings):
         raise CheckpointError(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from impasto.engine.parts import Workers
     from impasto.engine.result import Iterate, Status, StylizeResult
     from impasto.engine.stylize import resume, stylize
+    from impasto.engine.texture import texture
     from impasto.errors import ImpastoError
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "resume",
     "save_image",
     "stylize",
+    "texture",
 ]
 
 __version__ = "0.1.0"
@@ -54,6 +56,7 @@ _HOMES = {
     "resume": "impasto.engine.stylize",
     "save_image": "impasto.engine.images",
     "stylize": "impasto.engine.stylize",
+    "texture": "impasto.engine.texture",
 }
 
 

@@ -43,7 +43,7 @@ def test_help_shows_the_option(name: str, help_entries: dict[str, str]) -> None:
 
 
 def test_help_fits_80_columns(impasto: Callable[..., Any]) -> None:
-    for command in ("paint", "export", "models", "fetch", "doctor"):
+    for command in ("paint", "texture", "export", "models", "fetch", "doctor"):
         page = impasto(command, "--help")
         assert page.code == 0
         assert all(len(line) <= 80 for line in page.out.splitlines())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,7 +14,10 @@ from impasto.cli.plan_text import plan_table
 from impasto.engine.amounts import duration_text, memory_text
 from impasto.engine.options import OUTPUT
 
-__all__ = ["plan"]
+if TYPE_CHECKING:
+    from impasto.engine.preparation import Planned
+
+__all__ = ["plan", "print_plan"]
 
 
 @with_option_flags()
@@ -35,10 +38,17 @@ def plan(
     is that of the whole process; MB and GB are of 2^20 and 2^30 bytes.
     """
     options = options_from(preset, given)
-    from impasto.engine.plan import largest_size
-    from impasto.engine.preparation import machine_speed, plan_pictures
+    from impasto.engine.preparation import plan_pictures
 
-    found = plan_pictures(content, list(paintings(styles)), options)
+    print_plan(plan_pictures(content, list(paintings(styles)), options), as_json)
+
+
+def print_plan(found: Planned, as_json: bool) -> None:
+    """Print a plan with its time, as a table or as one JSON object."""
+    from impasto.engine.plan import largest_size
+    from impasto.engine.preparation import machine_speed
+
+    options = found.request.options
     backend, budget = found.request.backend, found.plan.budget
     speed = machine_speed(found.request.network, options)
     seconds = [scale.seconds(*speed) for scale in found.plan.scales]

@@ -1,0 +1,133 @@
+"""From pictures and options to a saved picture: what ``paint`` and ``texture`` share."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from impasto.cli.interruption import Interruption
+from impasto.cli.messages import say
+from impasto.cli.plan_text import plan_sentence
+from impasto.cli.progress import painting_progress
+from impasto.cli.running import existing_milestones, run_and_save
+from impasto.engine.options import Options
+from impasto.engine.scales import total_iterations
+from impasto.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from impasto.engine.checkpoint import CheckpointStore
+    from impasto.engine.inputs import Subject
+    from impasto.engine.preparation import Prepared
+    from impasto.engine.result import StylizeResult
+
+__all__ = ["check_outputs", "painted"]
+
+LARGE = 1024
+LONG = 600.0
+"""A run of more pixels a side, or more seconds, has a checkpoint unless it is told otherwise."""
+
+
+def painted(
+    subject: Subject,
+    pictures: Sequence[Path],
+    options: Options,
+    output: Path,
+    overwrite: bool,
+    interruption: Interruption,
+    stack: contextlib.ExitStack,
+) -> StylizeResult:
+    """Plan, paint and save.
+
+    Parameters
+    ----------
+    subject : Path or Canvas
+        The content picture, or the canvas of a texture.
+    pictures : sequence of Path
+        Of the style.
+    options : Options
+    output : Path
+    overwrite : bool
+        Whether a checkpoint of an earlier run may go.
+    interruption : Interruption
+    stack : ExitStack
+        Closes the checkpoint and the progress.
+    """
+    from impasto.engine.images import check_output_size
+    from impasto.engine.painting import Stopwatch
+    from impasto.engine.preparation import prepare
+    from impasto.engine.stylize import paint_prepared
+
+    clock = Stopwatch()
+    try:
+        with clock("load"):
+            prepared = prepare(subject, pictures, options)
+        options = prepared.options
+        height, width = prepared.plan.scales[-1].size
+        check_output_size(output, width, height)
+        seconds = _seconds(prepared)
+        if options.print_every:
+            say(plan_sentence(prepared.plan, seconds))
+        store = _store(output, options, seconds, overwrite)
+    except KeyboardInterrupt:
+        say("interrupted before the first step was done; nothing was saved.")
+        raise typer.Exit(interruption.exit_code) from None
+    if store is not None:
+        stack.enter_context(store)
+    reporter = stack.enter_context(painting_progress(prepared.plan.iterations, options.print_every))
+    return run_and_save(
+        lambda callback: paint_prepared(
+            prepared,
+            clock=clock,
+            callback=callback,
+            store=store,
+            note={"output": str(output.absolute())},
+        ),
+        options,
+        output,
+        store,
+        interruption,
+        reporter,
+    )
+
+
+def _seconds(prepared: Prepared) -> float | None:
+    """Return about how long the run takes; None if it is short on any machine."""
+    from impasto.engine.preparation import is_short, machine_speed
+
+    if is_short(prepared.plan, LONG):
+        return None
+    return prepared.plan.seconds(*machine_speed(prepared.network, prepared.options))
+
+
+def _store(
+    output: Path, options: Options, seconds: float | None, overwrite: bool
+) -> CheckpointStore | None:
+    """Open the checkpoint that the options ask for, if any."""
+    from impasto.engine.checkpoint import CheckpointStore, has_snapshot
+
+    if options.checkpoint == "off":
+        return None
+    directory = Path(options.checkpoint)
+    if options.checkpoint == "auto":
+        if options.size <= LARGE and (seconds is None or seconds < LONG):
+            return None
+        directory = output.with_name(output.name + ".checkpoint")
+    if has_snapshot(directory) and not overwrite:
+        raise CheckpointError(
+            f"There is a checkpoint of an earlier run in {directory}. `impasto resume {directory}` "
+            "goes on with it; --overwrite starts again."
+        )
+    return CheckpointStore(directory)
+
+
+def check_outputs(output: Path, overwrite: bool, inputs: Sequence[Path], options: Options) -> None:
+    """Refuse outputs that could not, or should not, be written at the end."""
+    from impasto.engine.images import check_output_path
+
+    check_output_path(output, overwrite, inputs, longest_side=options.size)
+    for milestone in existing_milestones(output, total_iterations(options.schedule), options):
+        check_output_path(milestone, overwrite, inputs)
