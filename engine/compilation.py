@@ -130,6 +130,7 @@ def compile_gradient(
             network.encoder,
             network.content_layers,
             network.style_layers,
+            guides=network.guides,
             size=size,
             lowered_for=candidate.lowering,
         )

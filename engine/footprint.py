@@ -8,12 +8,14 @@ it runs, and how its allocator grows. So the prediction counts what can be count
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from impasto.engine.backends.base import Backend
 from impasto.engine.network import Network
 from impasto.engine.workload import StripWork, tensor_bytes, weight_bytes
+from impasto.export.guides import layer_of
 
 __all__ = ["RUNTIMES", "Footprint", "Runtime", "footprint"]
 
@@ -148,11 +150,13 @@ def footprint(
 
 
 def _target_bytes(network: Network, size: Size) -> int:
+    """Return the bytes of content targets and guides."""
     sizes = network.feature_sizes(size)
-    return sum(
-        FLOAT * network.encoder.channels(name) * sizes[name][0] * sizes[name][1]
-        for name in network.content_layers
-    )
+    maps = Counter({name: network.encoder.channels(name) for name in network.content_layers})
+    maps.update(layer_of(term) for term in network.guided_terms)
+    if network.guides.content:
+        maps.update(network.content_layers)
+    return sum(FLOAT * count * sizes[name][0] * sizes[name][1] for name, count in maps.items())
 
 
 def _forward_bytes(network: Network, size: Size) -> int:

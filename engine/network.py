@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from impasto.engine.options import PRESETS, Options
 from impasto.errors import OptionError, UnknownNameError
 from impasto.export.encoder import Encoder, feature_size
+from impasto.export.guides import UNGUIDED, Guides
 from impasto.models import Model, model_spec
 from impasto.models.layer import Architecture, PoolRounding
 
@@ -22,11 +23,24 @@ class Network:
     encoder : Encoder
         Cut after the last layer used.
     content_layers, style_layers : tuple of str
+    guides : Guides
+        Which of the losses are guided.
     """
 
     encoder: Encoder
     content_layers: tuple[str, ...]
     style_layers: tuple[str, ...]
+    guides: Guides = UNGUIDED
+
+    @property
+    def style_terms(self) -> tuple[str, ...]:
+        """Style losses by name: of a layer, or of a layer and a region; in network order."""
+        return tuple(term for name in self.style_layers for term in self.guides.terms(name))
+
+    @property
+    def guided_terms(self) -> frozenset[str]:
+        """Those of the style terms that have a guide."""
+        return frozenset(self.style_terms) - set(self.style_layers)
 
     def feature_sizes(self, size: tuple[int, int]) -> dict[str, tuple[int, int]]:
         """Return (h, w) of every layer's feature map for an image of `size` (height, width)."""

@@ -22,7 +22,8 @@ __all__ = [
 ]
 
 Targets = Mapping[str, FloatArray]
-"""``content.<layer>`` feature maps and ``style.<layer>`` Gram matrices."""
+"""``content.<layer>`` feature maps, ``style.<term>`` Gram matrices, and the guides of those losses
+that have some: ``guide.<term>`` and ``content_guide.<layer>``."""
 
 
 class Objective:
@@ -33,9 +34,9 @@ class Objective:
     graph : CompiledGraph
         A gradient graph (`impasto.export.build_gradient_graph`).
     targets : mapping of str to ndarray
-        ``content.<layer>`` and ``style.<layer>``.
+        ``content.<layer>``, ``style.<term>``, and the guides if there are any.
     weights : mapping of str to ndarray
-        ``content_weight.<layer>``, ``style_weight.<layer>`` and ``tv_weight`` scalars.
+        ``content_weight.<layer>``, ``style_weight.<term>`` and ``tv_weight`` scalars.
 
     Attributes
     ----------

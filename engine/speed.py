@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from impasto.engine.network import Network
 from impasto.engine.remembered import key_of, recall, remember
 from impasto.engine.verify import probe_image
 from impasto.engine.workload import whole_work
+from impasto.export.guides import UNGUIDED
 
 __all__ = ["bytes_per_second", "multiplications_per_second"]
 
@@ -39,6 +41,7 @@ def multiplications_per_second(
     cache : Path, optional
         Directory to remember numbers in; None neither reads nor writes.
     """
+    network = replace(network, guides=UNGUIDED)  # guides do not make a machine faster or slower
     key = key_of(
         candidate.backend.fingerprint,
         candidate.lowering,

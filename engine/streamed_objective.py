@@ -8,6 +8,7 @@ import numpy as np
 
 from impasto.engine.backends.base import FloatArray
 from impasto.engine.streaming import StreamedNetwork, Sums
+from impasto.export.guides import layer_of
 
 __all__ = ["StreamedObjective"]
 
@@ -21,9 +22,9 @@ class StreamedObjective:
     ----------
     streamed : StreamedNetwork
     targets : mapping of str to ndarray
-        ``content.<layer>`` and ``style.<layer>``.
+        ``content.<layer>``, ``style.<term>``, and the guides if there are any.
     weights : mapping of str to ndarray
-        ``content_weight.<layer>``, ``style_weight.<layer>`` and ``tv_weight`` scalars.
+        ``content_weight.<layer>``, ``style_weight.<term>`` and ``tv_weight`` scalars.
 
     Attributes
     ----------
@@ -64,8 +65,8 @@ class StreamedObjective:
             per_element = weights[f"content_weight.{name}"] / self._streamed.elements(name)
             losses[f"content_loss.{name}"] = per_element * sums.squares[name]
             coefficients[f"content_coefficient.{name}"] = np.array(2 * per_element, dtype)
-        for name in network.style_layers:
-            elements = self._streamed.elements(name)
+        for name in network.style_terms:
+            elements = self._streamed.elements(layer_of(name))
             difference = sums.grams[name] / elements - self._targets[f"style.{name}"]
             per_element = weights[f"style_weight.{name}"] / difference.size
             losses[f"style_loss.{name}"] = per_element * float(np.sum(difference**2))

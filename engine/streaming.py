@@ -20,12 +20,17 @@ from impasto.engine.backends.base import Backend, FloatArray
 from impasto.engine.network import Network
 from impasto.engine.parts import Part, Parts, Workers, run_in_order
 from impasto.engine.stored import Features, Signs, Stored
+from impasto.export.guides import layer_of
 from impasto.export.strip_graphs import build_strip_backward, build_strip_forward
 from impasto.export.strips import Segment, Strip, segments_of, strips_of
 
 __all__ = ["Keeping", "StreamedNetwork", "Streaming", "Sums"]
 
 Arrays = Mapping[str, FloatArray]
+
+BY_ROWS = ("content", "content_guide", "guide")
+"""What the names of targets that are cut by rows begin with."""
+
 Matrix = npt.NDArray[np.float64]
 
 
@@ -68,7 +73,7 @@ class Sums:
     Parameters
     ----------
     grams : dict of str to ndarray
-        F Fᵀ by layer, not normalised, float64.
+        F Fᵀ by style term, not normalised, float64.
     squares : dict of str to float
         Σ (F − P)² by layer.
     variation : float
@@ -146,9 +151,16 @@ class StreamedNetwork:
     # -- targets ---------------------------------------------------------------------------------
 
     def features_and_grams(
-        self, image: FloatArray, features: Collection[str], grams: Collection[str]
+        self,
+        image: FloatArray,
+        features: Collection[str],
+        grams: Collection[str],
+        guides: Arrays | None = None,
     ) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
-        """Return feature maps, (1, C, h, w), and normalised Gram matrices of an image."""
+        """Return feature maps, (1, C, h, w), and normalised Gram matrices of an image.
+
+        With ``guide.<layer>`` among `guides`, the matrix is that of a part of the image.
+        """
         maps: dict[str, FloatArray] = {
             name: np.empty((1, self.network.encoder.channels(name), *self._sizes[name]), self.dtype)
             for name in features
@@ -162,8 +174,10 @@ class StreamedNetwork:
             for strip, found in self._run_forward(
                 segment,
                 value,
+                targets=guides,
                 features=_in(segment, features),
                 grams=_in(segment, grams),
+                guided=tuple(n for n in _in(segment, grams) if f"guide.{n}" in (guides or {})),
                 output=bool(wanted),
             ):
                 for name in _in(segment, features):
@@ -196,7 +210,9 @@ class StreamedNetwork:
                 features=features,
                 signs=signs,
                 contents=contents,
-                grams=_in(segment, network.style_layers),
+                grams=_in(segment, network.style_terms),
+                guided=_in(segment, network.guided_terms),
+                content_guided=network.guides.content,
                 output=output is not None,
                 total_variation=segment.index == 0,
             ):
@@ -255,11 +271,13 @@ class StreamedNetwork:
         grams: tuple[str, ...] = (),
         contents: tuple[str, ...] = (),
         signs: tuple[str, ...] = (),
+        guided: tuple[str, ...] = (),
+        content_guided: bool = False,
         output: bool,
         total_variation: bool = False,
     ) -> Iterator[tuple[Strip, Arrays]]:
         width = self._widths[segment.index]
-        asked = (features, grams, contents, signs, output, total_variation)
+        asked = (features, grams, contents, signs, guided, content_guided, output, total_variation)
 
         def work(strip: Strip) -> dict[str, FloatArray]:
             part = self._parts.get(
@@ -267,12 +285,13 @@ class StreamedNetwork:
                 lambda: build_strip_forward(
                     self.network.encoder, segment, strip, width,
                     features=features, grams=grams, contents=contents, signs=signs,
+                    guided=guided, content_guided=content_guided,
                     output=output, total_variation=total_variation,
                     lowered_for=self._lowering, dtype=self.dtype,
                 ),
             )  # fmt: skip
             np.copyto(part.inputs["input"][0], value[:, strip.read.slice])
-            _read_targets(part, strip, contents, targets or {})
+            _read_targets(part, strip, targets or {})
             return part.run()
 
         strips = self._strips[segment.index]
@@ -286,7 +305,8 @@ class StreamedNetwork:
         targets: Arrays,
     ) -> Iterator[tuple[Strip, Arrays]]:
         width = self._widths[segment.index]
-        styles = _in(segment, self.network.style_layers)
+        styles = _in(segment, self.network.style_terms)
+        guided = _in(segment, self.network.guided_terms)
         contents = _in(segment, self.network.content_layers)
         keeping = self.streaming.keeping
         features = _in(segment, keeping.features)
@@ -299,6 +319,7 @@ class StreamedNetwork:
                 lambda: build_strip_backward(
                     self.network.encoder, segment, strip, width,
                     styles=styles, contents=contents, kept=features, signs=signs,
+                    guided=guided, content_guided=self.network.guides.content,
                     cotangent=cotangent is not None, total_variation=segment.index == 0,
                     lowered_for=self._lowering,
                     dtype=self.dtype,
@@ -312,7 +333,7 @@ class StreamedNetwork:
             for name in (*features, *signs):
                 if f"kept.{name}" in inputs:
                     self._kept[name].read(strip[name].rows, inputs[f"kept.{name}"])
-            _read_targets(part, strip, contents, targets)
+            _read_targets(part, strip, targets)
             for name, number in coefficients.items():
                 if name in inputs:
                     np.copyto(inputs[name], number)
@@ -350,23 +371,27 @@ class _Scatter:
         self._waiting = part[:, stop - strip.read.start :].copy()
 
 
-def _in(segment: Segment, names: Collection[str]) -> tuple[str, ...]:
-    """Return those of `names` that are layers of the segment, in its order."""
-    return tuple(layer.name for layer in segment.layers if layer.name in names)
+def _in(segment: Segment, terms: Collection[str]) -> tuple[str, ...]:
+    """Return those of `terms`, or of layers, that are of the segment's layers, in its order."""
+    order = {layer.name: place for place, layer in enumerate(segment.layers)}
+    found = [term for term in sorted(terms) if layer_of(term) in order]
+    return tuple(sorted(found, key=lambda term: order[layer_of(term)]))
 
 
 def _add_up(sums: dict[str, Matrix], found: Arrays, prefix: str) -> None:
     """Add the outputs called ``<prefix><layer>`` to the sums of their layers, in float64."""
     for name, value in found.items():
         if name.startswith(prefix):
-            layer = name.removeprefix(prefix)
-            if layer in sums:
-                sums[layer] += value
+            term = name.removeprefix(prefix)
+            if term in sums:
+                sums[term] += value
             else:
-                sums[layer] = value.astype(np.float64)
+                sums[term] = value.astype(np.float64)
 
 
-def _read_targets(part: Part, strip: Strip, contents: Collection[str], targets: Arrays) -> None:
-    for name in contents:
-        rows = targets[f"content.{name}"][:, :, strip[name].owned.slice]
-        np.copyto(part.inputs[f"content.{name}"], rows)
+def _read_targets(part: Part, strip: Strip, targets: Arrays) -> None:
+    """Fill in the owned rows of content targets and guides."""
+    for name, array in part.inputs.items():
+        kind, _, term = name.partition(".")
+        if kind in BY_ROWS:
+            np.copyto(array, targets[name][:, :, strip[layer_of(term)].owned.slice])

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -28,6 +28,7 @@ from impasto.engine.remembered import key_of, recall, remember
 from impasto.engine.streamed_objective import StreamedObjective
 from impasto.engine.streaming import Keeping, StreamedNetwork, Streaming
 from impasto.export.gradient import light_feature_graph, light_gradient_graph
+from impasto.export.guides import layer_of
 from impasto.export.strips import segments_of
 
 __all__ = ["LIMITS", "Limits", "Verdict", "graph_sources", "probe_image", "probe_size", "verify"]
@@ -163,7 +164,7 @@ def _compare(
     image = probe_image(size)
     outputs = _probe_features(reference, network, image)
     features = _probe_features(backend, network, image)
-    inputs = _probe_inputs(network, outputs)
+    inputs = _probe_inputs(network, outputs, size)
     judge = _compiled(reference, network, "portable", size)
     expected = _run(judge, inputs, image)
     # Weigh each term by its inverse, so that none drowns the others.
@@ -213,8 +214,12 @@ def _probe_features(backend: Backend, network: Network, image: FloatArray) -> di
     found: dict[str, FloatArray] = {}
     for features, grams in ((network.content_layers, ()), ((), network.style_layers)):
         if features or grams:
-            graph = backend.compile(light_feature_graph(network.encoder, features, grams))
-            outputs = graph.run({"image": mirrored})
+            guided = bool(grams) and network.guides.styles
+            graph = backend.compile(
+                light_feature_graph(network.encoder, features, grams, guided=guided)
+            )
+            guides = _waves(network, grams, image.shape[2:]) if guided else {}
+            outputs = graph.run({"image": mirrored, **guides})
             found |= {name: value.copy() for name, value in outputs.items()}
     return found
 
@@ -229,13 +234,40 @@ def _relative_errors(
     }
 
 
-def _probe_inputs(network: Network, outputs: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+def _probe_inputs(
+    network: Network, outputs: Mapping[str, FloatArray], size: tuple[int, int]
+) -> dict[str, FloatArray]:
     content = {f"content.{n}": outputs[f"features.{n}"] for n in network.content_layers}
-    style = {f"style.{n}": outputs[f"gram.{n}"] for n in network.style_layers}
+    style = {f"style.{term}": outputs[f"gram.{layer_of(term)}"] for term in network.style_terms}
     one = np.array(1, np.float32)
     weights = {f"content_weight.{n}": one for n in network.content_layers}
-    weights |= {f"style_weight.{n}": one for n in network.style_layers}
-    return {**content, **style, **weights, "tv_weight": one}
+    weights |= {f"style_weight.{term}": one for term in network.style_terms}
+    return {**content, **style, **weights, **_probe_guides(network, size), "tv_weight": one}
+
+
+def _probe_guides(network: Network, size: Sequence[int]) -> dict[str, FloatArray]:
+    """Return a guide for each guided loss."""
+    guides: dict[str, FloatArray] = {}
+    for layer in network.style_layers:
+        terms = [term for term in network.guides.terms(layer) if term in network.guided_terms]
+        guides |= _waves(network, terms, size)
+    if network.guides.content:
+        waves = _waves(network, network.content_layers, size)
+        guides |= {f"content_{name}": wave for name, wave in waves.items()}
+    return guides
+
+
+def _waves(network: Network, terms: Sequence[str], size: Sequence[int]) -> dict[str, FloatArray]:
+    """Return fixed ``guide.<term>``, no two of a layer alike: waves, cut off below 0."""
+    height, width = size
+    sizes = network.feature_sizes((height, width))
+    guides = {}
+    for number, term in enumerate(terms):
+        rows, columns = sizes[layer_of(term)]
+        y, x = np.mgrid[0:rows, 0:columns].astype(np.float32)
+        wave = 1.5 * np.sin((number + 2) * x / columns + (number + 3) * y / rows)
+        guides[f"guide.{term}"] = np.maximum(0, wave)[None, None].astype(np.float32)
+    return guides
 
 
 def _evaluate(
@@ -253,8 +285,8 @@ def _evaluate(
     rows = (PROBE_ROWS,) * len(segments_of(network.encoder.layers))
     streaming = Streaming(rows, keeping)
     streamed = StreamedNetwork(network, backend, lowering, (height, width), streaming)
-    targets = {n: v for n, v in inputs.items() if n.startswith(("content.", "style."))}
-    weights = {n: v for n, v in inputs.items() if n not in targets}
+    weights = {n: v for n, v in inputs.items() if n.partition(".")[0].endswith("weight")}
+    targets = {n: v for n, v in inputs.items() if n not in weights}
     objective = StreamedObjective(streamed, targets, weights)
     loss, gradient = objective(image)
     terms = {name: np.array(value, np.float32) for name, value in objective.losses.items()}
@@ -271,6 +303,7 @@ def _compiled(
             network.encoder,
             network.content_layers,
             network.style_layers,
+            guides=network.guides,
             size=size,
             lowered_for=lowering,
         )
@@ -308,6 +341,7 @@ def _key(
         encoder.name,
         repr(encoder.layers),
         repr((network.content_layers, network.style_layers)),
+        repr((network.style_terms, network.guides.content, network.guides.styles)),
         repr(keeping and (sorted(keeping.features), sorted(keeping.signs))),
         *(np.ascontiguousarray(encoder.arrays[name]).data for name in (names[0], names[-1])),
     )

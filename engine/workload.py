@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -51,14 +52,17 @@ class StripWork:
 def tensor_bytes(network: Network, size: Size) -> int:
     """Return the bytes of all feature maps of convolutions and poolings, in float32.
 
-    What an overlapping pooling reads counts twice: backward it is taken apart by window cells.
+    What an overlapping pooling reads counts twice: backward it is taken apart by window cells. So
+    does what a guided loss reads, for each of its regions.
     """
     sizes = network.feature_sizes(size)
+    copies = _guided_copies(network)
     total, before = 0, 0
     for layer in network.encoder.layers:
         here = FLOAT * _elements(layer, sizes)
         if layer.kind != "relu":
             total += here
+        total += copies[layer.name] * here
         if layer.kind in ("max_pool", "average_pool") and layer.kernel > layer.stride:
             total += before
         before = here
@@ -79,13 +83,40 @@ def _weight_bytes(network: Network, layers: Sequence[LayerLike]) -> int:
 
 
 def whole_work(network: Network, size: Size) -> float:
-    """Return the multiplications of an untiled evaluation: forward, and as many backward."""
+    """Return the multiplications of an untiled evaluation: forward, and as many backward.
+
+    Those of convolutions, and of the Gram matrices of regions.
+    """
     sizes = network.feature_sizes(size)
-    return sum(
+    convolutions = sum(
         2.0 * _per_row(network, layer, sizes[layer.name][1]) * sizes[layer.name][0]
         for layer in network.encoder.layers
         if layer.kind == "convolution"
     )
+    return convolutions + regions_work(network, size)
+
+
+def regions_work(network: Network, size: Size) -> float:
+    """Return the multiplications of the products of regions, forward and backward.
+
+    One product a layer is left out, as it is where nothing is guided: beside the convolutions it
+    is little.
+    """
+    sizes = network.feature_sizes(size)
+    total = 0.0
+    for name, regions in network.guides.regions.items():
+        height, width = sizes[name]
+        channels = float(network.encoder.channels(name))
+        total += 2 * (len(regions) - 1) * channels**2 * height * width
+    return total
+
+
+def _guided_copies(network: Network) -> Counter[str]:
+    """Return by layer how many copies of its features, times a guide, the losses read."""
+    copies = Counter({name: len(all_) for name, all_ in network.guides.regions.items()})
+    if network.guides.content:
+        copies.update(network.content_layers)
+    return copies
 
 
 def strip_work(network: Network, size: Size, streaming: Streaming) -> StripWork:
@@ -95,6 +126,7 @@ def strip_work(network: Network, size: Size, streaming: Streaming) -> StripWork:
     multiplications, parts, largest, compiled = 0.0, 0, 0, 0
     height = size[0]
     again = _computed_again(network, streaming.keeping)
+    copies = _guided_copies(network)
     for segment, rows in zip(segments, streaming.rows, strict=True):
         weights = 2 * _weight_bytes(network, segment.layers) + _weight_bytes(
             network, [layer for layer in segment.layers if layer.name in again]
@@ -103,8 +135,9 @@ def strip_work(network: Network, size: Size, streaming: Streaming) -> StripWork:
             compiled += weights
             parts += count
             multiplications += count * _strip_work(network, strip, sizes, again)
-            largest = max(largest, _part_bytes(strip, sizes, again))
+            largest = max(largest, _part_bytes(strip, sizes, again, copies))
         height = sizes[segment.output.name][0]
+    multiplications += regions_work(network, size)
     stored = 0
     for segment in segments[:-1]:
         stored += FLOAT * _elements(segment.output, sizes)
@@ -170,13 +203,17 @@ def _computed_again(network: Network, keeping: Keeping) -> frozenset[str]:
     return frozenset(found)
 
 
-def _part_bytes(strip: Strip, sizes: Mapping[str, Size], again: frozenset[str]) -> int:
+def _part_bytes(
+    strip: Strip, sizes: Mapping[str, Size], again: frozenset[str], copies: Mapping[str, int]
+) -> int:
     """Return the bytes of a part's feature maps; half of what is not computed again."""
     total = 0
     for item in strip.layers:
+        row = FLOAT * item.layer.out_channels * sizes[item.layer.name][1]
+        total += copies[item.layer.name] * row * len(item.owned)
         if item.layer.kind == "relu":
             continue
-        each = FLOAT * item.layer.out_channels * len(item.rows) * sizes[item.layer.name][1]
+        each = row * len(item.rows)
         spared = item.layer.kind == "convolution" and item.layer.name not in again
         total += each // 2 if spared else each
     return total

@@ -16,6 +16,7 @@ import onnx
 from impasto.export.backward import append_gradient
 from impasto.export.encoder import Encoder, append_encoder
 from impasto.export.graph import GraphBuilder, Shape
+from impasto.export.guides import UNGUIDED, Guides, append_guided
 from impasto.export.light import LightModel
 from impasto.export.losses.content import append_content_loss
 from impasto.export.losses.style import append_gram, append_products, append_style_loss
@@ -41,19 +42,23 @@ def build_feature_graph(
     features: Sequence[str] = (),
     grams: Sequence[str] = (),
     *,
+    guided: bool = False,
     size: Size | None = None,
     dtype: npt.DTypeLike = np.float32,
 ) -> onnx.ModelProto:
     """Return the graph that computes feature maps and Gram matrices of an image.
 
     Input ``image``, RGB in 0-255, of shape (1, 3, height, width). Outputs ``features.<layer>`` of
-    shape (1, C, h, w) and ``gram.<layer>`` of shape (C, C).
+    shape (1, C, h, w) and ``gram.<layer>`` of shape (C, C). If `guided`, an input
+    ``guide.<layer>`` of shape (1, 1, h, w) for each Gram matrix.
 
     Parameters
     ----------
     encoder : Encoder
     features, grams : sequence of str
         Layers whose feature maps, and whose Gram matrices, are outputs.
+    guided : bool
+        Whether the Gram matrices are of a part of the image; see `impasto.export.guides`.
     size : (height, width), optional
         Fix the image's size; by default it is symbolic.
     dtype : numpy dtype
@@ -64,7 +69,9 @@ def build_feature_graph(
     ValueError
         If no layer is asked for, or one the encoder does not have.
     """
-    return light_feature_graph(encoder, features, grams, size=size, dtype=dtype).whole()
+    return light_feature_graph(
+        encoder, features, grams, guided=guided, size=size, dtype=dtype
+    ).whole()
 
 
 def light_feature_graph(
@@ -72,6 +79,7 @@ def light_feature_graph(
     features: Sequence[str] = (),
     grams: Sequence[str] = (),
     *,
+    guided: bool = False,
     size: Size | None = None,
     dtype: npt.DTypeLike = np.float32,
 ) -> LightModel:
@@ -88,8 +96,10 @@ def light_feature_graph(
         graph.output(maps[layer], f"features.{layer}", (1, encoder.channels(layer), *spatial))
     for layer in grams:
         channels = encoder.channels(layer)
+        guide = _guide(graph, f"guide.{layer}", layer, maps[layer]) if guided else None
         with graph.scope(f"gram/{layer}"):
-            gram = append_gram(graph, maps[layer], channels)
+            seen = maps[layer] if guide is None else append_guided(graph, maps[layer], guide)
+            gram = append_gram(graph, seen, channels)
         graph.output(gram, f"gram.{layer}", (channels, channels))
     return graph.build_light("impasto_features", _metadata(encoder, "features", features, grams))
 
@@ -99,6 +109,7 @@ def build_gradient_graph(
     content_layers: Sequence[str],
     style_layers: Sequence[str],
     *,
+    guides: Guides = UNGUIDED,
     size: Size | None = None,
     lowered_for: str = "portable",
     dtype: npt.DTypeLike = np.float32,
@@ -111,11 +122,17 @@ def build_gradient_graph(
     ``gradient`` of the image's shape, and the weighted terms ``content_loss.<layer>``,
     ``style_loss.<layer>`` and ``tv_loss``, which add up to ``loss``.
 
+    Of a style layer with regions, the names go on with that of the region, as in
+    ``style_loss.<layer>.<region>``, and there is an input ``guide.<layer>.<region>`` of shape
+    (1, 1, h, w); of guided content losses, an input ``content_guide.<layer>``.
+
     Parameters
     ----------
     encoder : Encoder
     content_layers, style_layers : sequence of str
         Layers of the two losses; either may be empty.
+    guides : Guides
+        Which of them are guided.
     size : (height, width), optional
         Fix the image's size; by default it is symbolic.
     lowered_for : str
@@ -131,7 +148,13 @@ def build_gradient_graph(
         If there is no such lowering.
     """
     return light_gradient_graph(
-        encoder, content_layers, style_layers, size=size, lowered_for=lowered_for, dtype=dtype
+        encoder,
+        content_layers,
+        style_layers,
+        guides=guides,
+        size=size,
+        lowered_for=lowered_for,
+        dtype=dtype,
     ).whole()
 
 
@@ -140,6 +163,7 @@ def light_gradient_graph(
     content_layers: Sequence[str],
     style_layers: Sequence[str],
     *,
+    guides: Guides = UNGUIDED,
     size: Size | None = None,
     lowered_for: str = "portable",
     dtype: npt.DTypeLike = np.float32,
@@ -151,30 +175,31 @@ def light_gradient_graph(
     maps = append_encoder(graph, encoder, image, {*content_layers, *style_layers})
     losses: dict[str, str] = {}
     for layer in content_layers:
-        shape = graph.static_shape(maps[layer]) or (
-            1,
-            encoder.channels(layer),
-            f"height.{layer}",
-            f"width.{layer}",
-        )
+        shape = (1, encoder.channels(layer), *_cells(graph, layer, maps[layer]))
         target = graph.input(f"content.{layer}", shape)
         weight = graph.input(f"content_weight.{layer}", ())
+        guide = (
+            _guide(graph, f"content_guide.{layer}", layer, maps[layer]) if guides.content else None
+        )
         with graph.scope(f"content/{layer}"):
             losses[f"content_loss.{layer}"] = append_content_loss(
-                graph, maps[layer], target, weight
+                graph, maps[layer], target, weight, guide
             )
     for layer in style_layers:
         channels = encoder.channels(layer)
-        target = graph.input(f"style.{layer}", (channels, channels))
-        weight = graph.input(f"style_weight.{layer}", ())
-        with graph.scope(f"style/{layer}"):
-            elements = element_count(graph, maps[layer])
-            products = append_products(
-                graph, maps[layer], channels, channels_last=chosen.channels_last
-            )
-            losses[f"style_loss.{layer}"] = append_style_loss(
-                graph, products, elements, target, weight, channels
-            )
+        for term in guides.terms(layer):
+            target = graph.input(f"style.{term}", (channels, channels))
+            weight = graph.input(f"style_weight.{term}", ())
+            guide = None if term == layer else _guide(graph, f"guide.{term}", layer, maps[layer])
+            with graph.scope(f"style/{term}"):
+                elements = element_count(graph, maps[layer])
+                seen = maps[layer] if guide is None else append_guided(graph, maps[layer], guide)
+                products = append_products(
+                    graph, seen, channels, channels_last=chosen.channels_last
+                )
+                losses[f"style_loss.{term}"] = append_style_loss(
+                    graph, products, elements, target, weight, channels
+                )
     with graph.scope("tv"):
         weight = graph.input("tv_weight", ())
         losses["tv_loss"] = append_total_variation(graph, image, weight)
@@ -187,7 +212,18 @@ def light_gradient_graph(
     for name, value in losses.items():
         graph.output(value, name, ())
     metadata = _metadata(encoder, "gradient", content_layers, style_layers)
-    return graph.build_light("impasto_gradient", {**metadata, "impasto.lowering": lowered_for})
+    metadata |= _guides_metadata(guides) | {"impasto.lowering": lowered_for}
+    return graph.build_light("impasto_gradient", metadata)
+
+
+def _cells(graph: GraphBuilder, layer: str, features: str) -> Shape:
+    """Return the height and width of a layer's feature map, symbols where they are not known."""
+    shape = graph.static_shape(features)
+    return (f"height.{layer}", f"width.{layer}") if shape is None else shape[2:]
+
+
+def _guide(graph: GraphBuilder, name: str, layer: str, features: str) -> str:
+    return graph.input(name, (1, 1, *_cells(graph, layer, features)))
 
 
 def _image_shape(size: Size | None) -> Shape:
@@ -209,4 +245,17 @@ def _metadata(
         "impasto.content_loss": "w mean((F - P)^2)",
         "impasto.style_loss": "w mean((G - A)^2)",
         "impasto.tv_loss": "w/2 sum over the (H-1)(W-1) interior of (dx^2 + dy^2)",
+    }
+
+
+def _guides_metadata(guides: Guides) -> dict[str, str]:
+    if guides == UNGUIDED:
+        return {}
+    return {
+        "impasto.regions": json.dumps(
+            {layer: list(all_) for layer, all_ in guides.regions.items()}
+        ),
+        "impasto.content_guided": json.dumps(guides.content),
+        "impasto.guided_gram": "(T F)(T F)^T / (C h w), with T scaled so that sum T^2 = h w",
+        "impasto.guided_content_loss": "w mean(T^2 (F - P)^2)",
     }

@@ -16,6 +16,11 @@ With G = F Fᵀ / N, N = C h w, the losses of `impasto.export.gradient` have
 style          w / C² · Σ (G − A)²                     S = 4 w / (C² N) (G − A)
 content        w / N · Σ (F − P)²                      c = 2 w / N
 =============  ======================================  =========================
+
+A guide T (`impasto.export.guides`) puts T F in the place of F, cut by rows as F is: the cotangent
+is ``T (S (T F))``, and ``T² c (F - P)`` that of a guided content layer. One layer may have several
+style terms, each with a guide and a matrix S of its own; a *term* is a layer's name, or that of a
+layer and a region.
 """
 
 from __future__ import annotations
@@ -30,6 +35,7 @@ import onnx
 from impasto.export.backward import append_vjp
 from impasto.export.encoder import Encoder, append_centred, append_layer
 from impasto.export.graph import GraphBuilder
+from impasto.export.guides import append_guided, layer_of
 from impasto.export.losses.style import append_mixture, append_products
 from impasto.export.losses.total_variation import append_total_variation
 from impasto.export.lowerings import lowering
@@ -48,6 +54,8 @@ def build_strip_forward(
     grams: Collection[str] = (),
     contents: Collection[str] = (),
     signs: Collection[str] = (),
+    guided: Collection[str] = (),
+    content_guided: bool = False,
     output: bool = True,
     total_variation: bool = False,
     lowered_for: str = "portable",
@@ -69,11 +77,15 @@ def build_strip_forward(
     features : collection of str
         Layers of the segment whose owned rows are outputs ``features.<layer>``.
     grams : collection of str
-        Layers whose product F Fᵀ over the owned rows, not divided by anything, is an output
-        ``gram.<layer>`` of shape (C, C).
+        Terms whose product F Fᵀ over the owned rows, not divided by anything, is an output
+        ``gram.<term>`` of shape (C, C).
     contents : collection of str
         Layers with an input ``content.<layer>``, the owned rows of the target P, and an output
         ``content_loss.<layer>``, Σ (F − P)² over them.
+    guided : collection of str
+        Those of `grams` with an input ``guide.<term>``, the owned rows of a guide.
+    content_guided : bool
+        Whether there is an input ``content_guide.<layer>`` for each of `contents`.
     signs : collection of str
         ReLUs with an output ``signs.<layer>``: 1 where the backward pass lets a cotangent through
         the ReLU and the max pooling that may follow, 0 elsewhere; owned rows.
@@ -91,17 +103,23 @@ def build_strip_forward(
     image, values = _append_layers(graph, encoder, segment, strip, width)
     for name in features:
         _output_owned(graph, strip, name, values[name], f"features.{name}")
-    for name in grams:
-        with graph.scope(f"gram/{name}"):
+    for term in grams:
+        name = layer_of(term)
+        with graph.scope(f"gram/{term}"):
             owned = _owned(graph, strip, name, values[name])
+            if term in guided:
+                owned = append_guided(graph, owned, _guide(graph, f"guide.{term}", owned))
             gram = append_products(
                 graph, owned, encoder.channels(name), channels_last=chosen.channels_last
             )
-        graph.output(gram, f"gram.{name}", (encoder.channels(name),) * 2)
+        graph.output(gram, f"gram.{term}", (encoder.channels(name),) * 2)
     for name in contents:
         owned = _owned(graph, strip, name, values[name])
         with graph.scope(f"content/{name}"):
             difference = graph.op("Sub", owned, _target(graph, name, owned), name="difference")
+            if content_guided:
+                guide = _guide(graph, f"content_guide.{name}", owned)
+                difference = append_guided(graph, difference, guide)
             total = graph.op("ReduceSumSquare", difference, name="total", keepdims=0)
         graph.output(total, f"content_loss.{name}", ())
     for name in signs:
@@ -130,6 +148,8 @@ def build_strip_backward(
     contents: Collection[str] = (),
     kept: Collection[str] = (),
     signs: Collection[str] = (),
+    guided: Collection[str] = (),
+    content_guided: bool = False,
     cotangent: bool = True,
     total_variation: bool = False,
     lowered_for: str = "portable",
@@ -142,9 +162,11 @@ def build_strip_backward(
     ==============================  ============================================================
     ``input``                       the rows read; absent if every activation needed is kept
     ``cotangent``                   of the segment's output, owned rows; if `cotangent`
-    ``style_coefficient.<layer>``   S, (C, C), for each of `styles`
+    ``style_coefficient.<term>``    S, (C, C), for each of `styles`
+    ``guide.<term>``                owned rows of a guide, for each of `guided`
     ``content.<layer>``             P, owned rows, for each of `contents`
     ``content_coefficient.<layer>``  c, a scalar, for each of `contents`
+    ``content_guide.<layer>``       owned rows of a guide, for each of `contents`, if guided
     ``kept.<layer>``                computed rows, for each of `kept` and `signs`
     ``tv_weight``                   a scalar, if `total_variation`
     ==============================  ============================================================
@@ -154,7 +176,7 @@ def build_strip_backward(
     encoder, segment, strip, width
         As for :func:`build_strip_forward`.
     styles, contents : collection of str
-        Layers of the losses in this segment.
+        Terms of the style losses and layers of the content losses in this segment.
     kept : collection of str
         ReLUs whose output was stored: it is read, and what led to it is not computed again.
     signs : collection of str
@@ -162,6 +184,10 @@ def build_strip_backward(
         serve its mask and the pooling's, which ask no more than which entries are positive and
         maximal. A loss or a convolution that needs the values still has them computed; a loss that
         reads the pooling makes them useless.
+    guided : collection of str
+        Those of `styles` that have a guide.
+    content_guided : bool
+        Whether the content losses have guides.
     cotangent : bool
         Whether something follows the segment.
     total_variation : bool
@@ -174,13 +200,14 @@ def build_strip_backward(
     graph = GraphBuilder(dtype=dtype)
     image, values = _append_layers(graph, encoder, segment, strip, width)
     # A pooling of 0s and 1s has the maxima in the same places, but not the values a loss reads.
+    of_losses = {*map(layer_of, styles), *contents}
     pooled = {
         relu.name
         for relu, pool in pairwise(segment.layers)
-        if pool.kind == "max_pool" and pool.name in {*styles, *contents}
+        if pool.kind == "max_pool" and pool.name in of_losses
     }
     signs = [name for name in signs if name not in pooled]
-    read = {name: values[name] for name in (*styles, *contents)}
+    read = {layer.name: values[layer.name] for layer in segment.layers if layer.name in of_losses}
     for name in (*kept, *signs):
         stored = graph.input(f"kept.{name}", graph.static_shape(values[name]) or ())
         if name in kept:
@@ -189,14 +216,20 @@ def build_strip_backward(
     if cotangent:
         last = values[segment.output.name]
         seeds[last] = [graph.input("cotangent", graph.static_shape(last) or ())]
-    for name in styles:
-        channels = encoder.channels(name)
+    for term in styles:
+        name = layer_of(term)
         seed = _style_cotangent(
-            graph, strip, name, read[name], channels, channels_last=chosen.channels_last
+            graph,
+            strip,
+            term,
+            read[name],
+            encoder.channels(name),
+            guided=term in guided,
+            channels_last=chosen.channels_last,
         )
         seeds.setdefault(values[name], []).append(seed)
     for name in contents:
-        seed = _content_cotangent(graph, strip, name, read[name])
+        seed = _content_cotangent(graph, strip, name, read[name], guided=content_guided)
         seeds.setdefault(values[name], []).append(seed)
     if total_variation:
         rows = _total_variation_rows(strip)
@@ -267,6 +300,10 @@ def _target(graph: GraphBuilder, name: str, owned: str) -> str:
     return graph.input(f"content.{name}", graph.static_shape(owned) or ())
 
 
+def _guide(graph: GraphBuilder, name: str, owned: str) -> str:
+    return graph.input(name, (1, 1, *(graph.static_shape(owned) or ())[2:]))
+
+
 def _routing(
     graph: GraphBuilder, strip: Strip, segment: Segment, name: str, values: dict[str, str]
 ) -> str:
@@ -312,26 +349,37 @@ def _routing(
 def _style_cotangent(
     graph: GraphBuilder,
     strip: Strip,
-    name: str,
+    term: str,
     value: str,
     channels: int,
     *,
+    guided: bool,
     channels_last: bool,
 ) -> str:
-    """Return S F on the owned rows and 0 on the halo."""
-    with graph.scope(f"style/{name}"):
-        coefficient = graph.input(f"style_coefficient.{name}", (channels, channels))
+    """Return S F, or T (S (T F)), on the owned rows and 0 on the halo."""
+    name = layer_of(term)
+    with graph.scope(f"style/{term}"):
+        coefficient = graph.input(f"style_coefficient.{term}", (channels, channels))
         owned = _owned(graph, strip, name, value)
-        seed = append_mixture(graph, coefficient, owned, channels, channels_last=channels_last)
+        guide = _guide(graph, f"guide.{term}", owned) if guided else None
+        seen = owned if guide is None else append_guided(graph, owned, guide)
+        seed = append_mixture(graph, coefficient, seen, channels, channels_last=channels_last)
+        if guide is not None:
+            seed = append_guided(graph, seed, guide)
         return _with_halo(graph, strip, name, seed)
 
 
-def _content_cotangent(graph: GraphBuilder, strip: Strip, name: str, value: str) -> str:
-    """Return c (F − P) on the owned rows and 0 on the halo."""
+def _content_cotangent(
+    graph: GraphBuilder, strip: Strip, name: str, value: str, *, guided: bool
+) -> str:
+    """Return c (F − P), or T² c (F − P), on the owned rows and 0 on the halo."""
     with graph.scope(f"content/{name}"):
         owned = _owned(graph, strip, name, value)
         difference = graph.op("Sub", owned, _target(graph, name, owned), name="difference")
         coefficient = graph.input(f"content_coefficient.{name}", ())
+        if guided:
+            guide = _guide(graph, f"content_guide.{name}", owned)
+            difference = append_guided(graph, append_guided(graph, difference, guide), guide)
         seed = graph.op("Mul", difference, coefficient, name="seed")
         return _with_halo(graph, strip, name, seed)
 

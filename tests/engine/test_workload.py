@@ -22,7 +22,8 @@ from impasto.engine.plan import keepings
 from impasto.engine.stored import Features, Signs
 from impasto.engine.streamed_objective import StreamedObjective
 from impasto.engine.streaming import Keeping, StreamedNetwork, Streaming
-from impasto.engine.workload import strip_work, weight_bytes, whole_work
+from impasto.engine.workload import strip_work, tensor_bytes, weight_bytes, whole_work
+from impasto.export.guides import Guides
 from impasto.export.strip_graphs import build_strip_backward
 from impasto.export.strips import Segment, segments_of, strip_kinds, strips_of
 from impasto.models import load_model
@@ -259,3 +260,18 @@ def test_what_is_stored_is_what_is_allocated(name: str) -> None:
         assert len(network._kept) == len(keeping.features | keeping.signs)
         assert strip_work(task.network, task.size, streaming).stored_bytes == allocated
         assert network.part_count == strip_work(task.network, task.size, streaming).parts
+
+
+def test_every_region_costs_a_product_and_a_copy(vgg19: Network) -> None:
+    size, cells = (64, 96), 64 * 96
+    one = replace(vgg19, guides=Guides({"relu1_1": ("1",)}))
+    two = replace(vgg19, guides=Guides({"relu1_1": ("1", "2")}))
+    copy = 4 * 64 * cells
+    assert tensor_bytes(one, size) - tensor_bytes(vgg19, size) == copy
+    assert tensor_bytes(two, size) - tensor_bytes(vgg19, size) == 2 * copy
+    product = 64 * 64 * cells
+    assert whole_work(two, size) - whole_work(vgg19, size) == 2 * product
+    cut = Streaming((64, 16, 16, 16, 16))  # the first segment in one part, which is the largest
+    plain, guided = strip_work(vgg19, size, cut), strip_work(two, size, cut)
+    assert guided.multiplications - plain.multiplications == 2 * product
+    assert guided.largest_part_bytes - plain.largest_part_bytes == 2 * copy
