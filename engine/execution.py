@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from impasto.engine.backends.base import CompiledGraph, FloatArray
 from impasto.engine.compilation import Candidate, compile_gradient
 from impasto.engine.network import Network
-from impasto.engine.objective import Objective, Targets, blended, contents_of, grams_of
+from impasto.engine.objective import (
+    Objective,
+    Targets,
+    TermedObjective,
+    blended,
+    contents_of,
+    grams_of,
+)
 from impasto.engine.parts import Workers
 from impasto.engine.streamed_objective import StreamedObjective
 from impasto.engine.streaming import Keeping, StreamedNetwork, Streaming
@@ -18,7 +25,7 @@ from impasto.errors import CheckpointError
 from impasto.export.gradient import light_feature_graph
 from impasto.export.strips import segments_of
 
-__all__ = ["Execution", "open_objective", "targets_for"]
+__all__ = ["Execution", "KeptGradient", "OpenObjective", "open_objective", "targets_for"]
 
 Size = tuple[int, int]
 
@@ -113,6 +120,22 @@ class Execution:
         return Execution(streaming, parts, history, told["on_disk"])
 
 
+class OpenObjective(Protocol):
+    """What :func:`open_objective` does, in one way or another."""
+
+    def __call__(
+        self,
+        execution: Execution,
+        chosen: Candidate,
+        network: Network,
+        size: Size,
+        targets: Targets,
+        weights: Mapping[str, FloatArray],
+        workers: Workers | None = None,
+    ) -> TermedObjective:
+        """Return the objective at images of `size`."""
+
+
 def open_objective(
     execution: Execution,
     chosen: Candidate,
@@ -123,12 +146,70 @@ def open_objective(
     workers: Workers | None = None,
 ) -> Objective | StreamedObjective:
     """Return the objective at images of `size`, compiled as far as it is at once."""
+    gradient = _gradient(execution, chosen, network, size, workers)
+    return _objective(gradient, targets, weights)
+
+
+class KeptGradient:
+    """An :class:`OpenObjective` for many pictures of one size: what is compiled stays.
+
+    It serves one objective at a time; opening the next one spoils the one before.
+    """
+
+    def __init__(self) -> None:
+        self._kept: CompiledGraph | StreamedNetwork | None = None
+        self._kept_for: tuple[Candidate, Network, Size, Streaming | None] | None = None
+
+    def __call__(
+        self,
+        execution: Execution,
+        chosen: Candidate,
+        network: Network,
+        size: Size,
+        targets: Targets,
+        weights: Mapping[str, FloatArray],
+        workers: Workers | None = None,
+    ) -> Objective | StreamedObjective:
+        """Return the objective at images of `size`, compiled if the last one was another."""
+        if self._kept is None or not self._serves(execution, chosen, network, size):
+            self._kept = None  # before the next one takes memory
+            self._kept = _gradient(execution, chosen, network, size, workers)
+            self._kept_for = chosen, network, size, execution.streaming
+        return _objective(self._kept, targets, weights)
+
+    def _serves(
+        self, execution: Execution, chosen: Candidate, network: Network, size: Size
+    ) -> bool:
+        if self._kept_for is None:
+            return False
+        same_chosen, same_network, *rest = self._kept_for
+        # The network holds arrays, which do not compare.
+        same = chosen is same_chosen and network is same_network
+        return same and rest == [size, execution.streaming]
+
+
+def _gradient(
+    execution: Execution,
+    chosen: Candidate,
+    network: Network,
+    size: Size,
+    workers: Workers | None,
+) -> CompiledGraph | StreamedNetwork:
     if execution.streaming is None:
-        return Objective(compile_gradient(chosen, network, size), targets, weights)
-    streamed = StreamedNetwork(
+        return compile_gradient(chosen, network, size)
+    return StreamedNetwork(
         network, chosen.backend, chosen.lowering, size, execution.streaming, workers
     )
-    return StreamedObjective(streamed, targets, weights)
+
+
+def _objective(
+    gradient: CompiledGraph | StreamedNetwork,
+    targets: Targets,
+    weights: Mapping[str, FloatArray],
+) -> Objective | StreamedObjective:
+    if isinstance(gradient, StreamedNetwork):
+        return StreamedObjective(gradient, targets, weights)
+    return Objective(gradient, targets, weights)
 
 
 def targets_for(

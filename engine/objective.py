@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from impasto.engine.options import Options
 __all__ = [
     "Objective",
     "Targets",
+    "TermedObjective",
     "blend",
     "blended",
     "contents_of",
@@ -24,6 +26,20 @@ __all__ = [
 Targets = Mapping[str, FloatArray]
 """``content.<layer>`` feature maps, ``style.<term>`` Gram matrices, and the guides of those losses
 that have some: ``guide.<term>`` and ``content_guide.<layer>``."""
+
+
+class TermedObjective(Protocol):
+    """An objective that tells its terms: what a run minimises."""
+
+    @property
+    def losses(self) -> Mapping[str, float]:
+        """Weighted terms of the last call; they add up to its loss."""
+
+    def __call__(self, image: FloatArray, /) -> tuple[float, FloatArray]:
+        """Return the loss and its gradient at `image`, of shape (1, 3, H, W).
+
+        Whoever called may write to the gradient array; the next call overwrites it.
+        """
 
 
 class Objective:

@@ -12,11 +12,11 @@ from impasto.engine.autosave import Autosave
 from impasto.engine.checkpoint import Snapshot
 from impasto.engine.color import original_colors
 from impasto.engine.compilation import Candidate
-from impasto.engine.execution import Execution, open_objective, targets_for
+from impasto.engine.execution import Execution, OpenObjective, open_objective, targets_for
 from impasto.engine.images import from_network, resize_image, to_network
 from impasto.engine.inputs import Image
 from impasto.engine.machine import return_freed_memory
-from impasto.engine.objective import Objective, weights_for
+from impasto.engine.objective import TermedObjective, weights_for
 from impasto.engine.optimizers import BestSoFar, Optimizer, OptimizerState, Step, make_optimizer
 from impasto.engine.options import Options
 from impasto.engine.parts import Workers
@@ -24,7 +24,6 @@ from impasto.engine.plan import ScalePlan
 from impasto.engine.preparation import Prepared
 from impasto.engine.result import Callback, FloatArray, Iterate, Status, StylizeResult
 from impasto.engine.resumption import Progress, snapshot_of
-from impasto.engine.streamed_objective import StreamedObjective
 from impasto.engine.target_cache import TargetCache
 from impasto.errors import OptimizationError
 from impasto.models.weights.cache import cache_directory
@@ -68,6 +67,13 @@ class Painting:
     clock : Stopwatch
     workers : Workers, optional
         Compute the parts of tiled scales.
+    opening : OpenObjective, optional
+        Opens the objective of each scale: to share what is compiled, or to add a term.
+
+    Attributes
+    ----------
+    painted : ndarray of shape (1, 3, H, W), optional
+        The best image of the last scale, before it is rendered; there is one once `run` is done.
     """
 
     def __init__(
@@ -79,7 +85,9 @@ class Painting:
         autosave: Autosave,
         clock: Stopwatch,
         workers: Workers | None,
+        opening: OpenObjective | None = None,
     ) -> None:
+        self.painted: FloatArray | None = None
         self._prepared = prepared
         self._options = prepared.options
         self._chosen = chosen
@@ -88,6 +96,7 @@ class Painting:
         self._autosave = autosave
         self._clock = clock
         self._workers = workers
+        self._opening = opening
         self._began = time.perf_counter()
 
     def run(self, progress: Progress, *, resumed: bool = False) -> StylizeResult:
@@ -111,6 +120,7 @@ class Painting:
             progress = self._carried(search, progress, scales[progress.scale + 1])
             search.forget()
         result = search.best
+        self.painted = result.x
         return StylizeResult(
             image=self._picture(result.x),
             status=status,
@@ -151,7 +161,7 @@ class Painting:
         return_freed_memory()  # what verifying, the scale before and the targets have left
         with self._clock("compile"):
             weights = weights_for(prepared.network, options)
-            objective = open_objective(
+            objective = (self._opening or open_objective)(
                 plan.execution,
                 self._chosen,
                 prepared.network,
@@ -253,7 +263,7 @@ class _Search:
         progress: Progress,
         first: FloatArray,
         content: Image | None,
-        objective: Objective | StreamedObjective,
+        objective: TermedObjective,
     ) -> None:
         self._painting = painting
         self._plan = plan

@@ -37,7 +37,15 @@ from impasto.errors import CheckpointError
 from impasto.export.lowerings import LOWERINGS
 from impasto.models.weights.cache import cache_directory
 
-__all__ = ["Picture", "paint", "paint_prepared", "resume", "resume_from", "stylize"]
+__all__ = [
+    "Picture",
+    "paint",
+    "paint_prepared",
+    "resume",
+    "resume_from",
+    "stylize",
+    "verified_run",
+]
 
 
 def stylize(
@@ -205,7 +213,7 @@ def paint_prepared(
     header = header_of(prepared, {}, note or {})
     autosave(lambda: snapshot_of(header, Progress()), now=True)
     with clock("compile"):
-        prepared, chosen = _verified(prepared)
+        prepared, chosen = verified_run(prepared)
     header |= _settled(prepared, chosen)
     painting = Painting(prepared, chosen, header, callback, autosave, clock, workers)
     return painting.run(Progress())
@@ -250,7 +258,7 @@ def _finish(store: CheckpointStore | None, result: StylizeResult) -> None:
         store.finish()
 
 
-def _verified(prepared: Prepared) -> tuple[Prepared, Candidate]:
+def verified_run(prepared: Prepared) -> tuple[Prepared, Candidate]:
     """Return what computes the gradient right in the forms the plan asks for, and the plan for it.
 
     Another backend than the one that was planned for takes other memory, so it is planned anew.
@@ -309,7 +317,7 @@ def _prepared_again(
 def _chosen_again(recorded: Recorded, prepared: Prepared) -> tuple[Prepared, Candidate]:
     told = recorded.candidate
     if not told:  # it was stopped before they were chosen
-        return _verified(prepared)
+        return verified_run(prepared)
     if told.get("lowering") not in LOWERINGS or told.get("precision") not in ("f32", "bf16"):
         raise CheckpointError(f"The checkpoint's backend is damaged: {dict(told)}.")
     options = prepared.options

@@ -35,6 +35,7 @@ CONFINED = {
     "openvino": "engine/backends/",
     "pickle": "models/weights/unpickler.py",
     "h5py": "models/weights/keras_h5.py",
+    "cv2": "engine/video/flow.py",
     "typer": "src/impasto/cli/",
     "rich": "src/impasto/cli/",
 }

@@ -22,15 +22,22 @@ if TYPE_CHECKING:
     from impasto.engine.result import Iterate, Status, StylizeResult
     from impasto.engine.stylize import resume, stylize
     from impasto.engine.texture import texture
+    from impasto.engine.video.driver import FrameStep, stylize_video
+    from impasto.engine.video.options import VideoOptions
+    from impasto.engine.video.report import FrameReport, VideoResult
     from impasto.errors import ImpastoError
 
 __all__ = [
     "PRESETS",
+    "FrameReport",
+    "FrameStep",
     "ImpastoError",
     "Iterate",
     "Options",
     "Status",
     "StylizeResult",
+    "VideoOptions",
+    "VideoResult",
     "Workers",
     "__version__",
     "load_image",
@@ -38,6 +45,7 @@ __all__ = [
     "resume",
     "save_image",
     "stylize",
+    "stylize_video",
     "texture",
 ]
 
@@ -45,11 +53,15 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "PRESETS": "impasto.engine.options",
+    "FrameReport": "impasto.engine.video.report",
+    "FrameStep": "impasto.engine.video.driver",
     "ImpastoError": "impasto.errors",
     "Iterate": "impasto.engine.result",
     "Options": "impasto.engine.options",
     "Status": "impasto.engine.result",
     "StylizeResult": "impasto.engine.result",
+    "VideoOptions": "impasto.engine.video.options",
+    "VideoResult": "impasto.engine.video.report",
     "Workers": "impasto.engine.parts",
     "load_image": "impasto.engine.images",
     "preset_options": "impasto.engine.options",
@@ -57,6 +69,7 @@ _HOMES = {
     "save_image": "impasto.engine.images",
     "stylize": "impasto.engine.stylize",
     "texture": "impasto.engine.texture",
+    "stylize_video": "impasto.engine.video.driver",
 }
 
 

@@ -10,7 +10,9 @@
     │   ├── OutputPathError      2   an output that exists, or that cannot be written
     │   ├── WeightsError         2   a weights file that is missing, damaged or of another network
     │   ├── CheckpointError      2   a checkpoint that is damaged, or of another version or run
-    │   └── BackendUnavailableError 2  a runtime, device or precision this machine does not have
+    │   ├── BackendUnavailableError 2  a runtime, device or precision this machine does not have
+    │   ├── MissingExtraError    2   a library that only an extra of the package installs
+    │   └── VideoFileError       2   a video that is missing, unreadable, too large or no video
     ├── CheckpointWriteError     1   a checkpoint that could not be saved: disk full
     ├── DownloadError            1   a download that failed or gave the wrong bytes
     ├── DifferentiationError     1   a graph that has no gradient graph
@@ -35,11 +37,13 @@ __all__ = [
     "DownloadError",
     "ImageFileError",
     "ImpastoError",
+    "MissingExtraError",
     "OptimizationError",
     "OptionError",
     "OutputPathError",
     "UnknownNameError",
     "UsageError",
+    "VideoFileError",
     "WeightsError",
 ]
 
@@ -98,6 +102,29 @@ class CheckpointError(UsageError):
 
 class BackendUnavailableError(UsageError):
     """A runtime, device or precision that this machine does not have."""
+
+
+class MissingExtraError(UsageError):
+    """A library that an extra installs is not there, or does not load.
+
+    Parameters
+    ----------
+    needed : str
+        What is needed, and what for.
+    extra : str
+        Name of the extra.
+    error : ImportError
+    """
+
+    def __init__(self, needed: str, extra: str, error: ImportError) -> None:
+        super().__init__(
+            f"This needs {needed}, which did not load ({error}). "
+            f"Install it with: pip install 'impasto[{extra}]'."
+        )
+
+
+class VideoFileError(UsageError):
+    """A video or a directory of frames that is missing, unreadable, too large or no video."""
 
 
 class CheckpointWriteError(ImpastoError):

@@ -32,6 +32,7 @@ from impasto.cli.paint import paint
 from impasto.cli.plan import plan
 from impasto.cli.resume import resume
 from impasto.cli.texture import texture
+from impasto.cli.video import video
 from impasto.errors import ImpastoError
 
 __all__ = ["app", "main"]
@@ -48,7 +49,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (paint, texture, plan, resume, models, fetch, export, doctor, bench):
+for command in (paint, texture, video, plan, resume, models, fetch, export, doctor, bench):
     app.command(cls=GroupedHelp)(command)
 
 
