@@ -1,13 +1,13 @@
 # Two commands for a fresh machine with Python, pip and a package registry:
 #   make demo    paints a photograph; the last line of standard output is the new file's path
-#   make test    runs the whole test suite
+#   make test    runs the whole test suite, but for what needs a browser
 # Everything is installed as a real wheel, because an editable install would hide the mapped
 # packages from mypy and would not test what ships.
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test check format clean
+.PHONY: help demo test test-browser check format clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -29,7 +29,7 @@ export ORT_DISABLE_TELEMETRY := 1
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/installed ## Install, then paint a bundled photograph to a new PNG
 	@output=demo.png; number=2; \
@@ -38,6 +38,9 @@ demo: $(VENV)/installed ## Install, then paint a bundled photograph to a new PNG
 
 test: $(VENV)/installed-dev ## Install with the development extras, then run the test suite
 	@$(BIN)/pytest $(PYTEST_OPTIONS) </dev/null
+
+test-browser: $(VENV)/installed-browser ## Test the report in a Chromium, which has to be there
+	@$(BIN)/pytest -m browser tests/browser $(PYTEST_OPTIONS) </dev/null
 
 check: $(VENV)/installed-dev ## Lint, format and type checks, the types on the installed package
 	@failed=; \
@@ -70,6 +73,11 @@ $(VENV)/installed: $(SOURCES) | $(BIN)/python
 $(VENV)/installed-dev: $(SOURCES) | $(BIN)/python
 	$(call install,.[dev])
 	@touch $(VENV)/installed $@
+
+$(VENV)/installed-browser: $(VENV)/installed-dev
+	@$(BIN)/python -m pip install -qq --progress-bar off '.[browser]' >&2
+	@rm -rf build impasto.egg-info
+	@touch $@
 
 $(BIN)/python:
 	@for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11 python; do \

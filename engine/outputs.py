@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
-import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,7 +13,8 @@ from impasto.engine.output_formats import (
     holds_alpha,
     too_large,
 )
-from impasto.engine.srgb import ByteArray, in_a_line
+from impasto.engine.srgb import ByteArray
+from impasto.engine.whole_files import reason_of, whole_file
 from impasto.errors import ImpastoError, OutputPathError
 
 __all__ = [
@@ -100,7 +98,7 @@ def check_output_file(path: str | Path, overwrite: bool, inputs: Iterable[str | 
     try:
         _check_place(Path(path), overwrite, inputs)
     except (OSError, ValueError) as error:
-        raise OutputPathError(f"Output {path} cannot be written: {_why(error)}.") from None
+        raise OutputPathError(f"Output {path} cannot be written: {reason_of(error)}.") from None
 
 
 def save_image(
@@ -140,9 +138,9 @@ def save_image(
 
     Notes
     -----
-    All formats but BMP embed an sRGB profile. The file is written beside its final place and then
-    renamed, without fsync: a power cut may cost it, but no full disk or Ctrl-C leaves half of it.
-    Pillow copies the picture to write it, at 4 bytes a pixel (JPEG: 12); tifffile does not.
+    All formats but BMP embed an sRGB profile. `impasto.engine.whole_files` says what a full disk
+    or Ctrl-C leaves. Pillow copies the picture to write it, at 4 bytes a pixel (JPEG: 12);
+    tifffile does not.
     """
     path = Path(path)
     suffix = _suffix(path)
@@ -152,33 +150,8 @@ def save_image(
     reason = too_large(suffix, width, height)
     if reason:
         raise ImpastoError(f"{path} could not be written: {reason}")
-    target = Path(os.path.realpath(path))
-    draft = target.with_name(f".impasto-{secrets.token_hex(8)}{suffix}")
-    try:
-        with io.BufferedWriter(_CheckedFile(draft, "xb")) as file:
-            encode(image, suffix, metadata or {}, file, alpha)
-        draft.replace(target)
-    except (OSError, ValueError) as error:
-        raise ImpastoError(
-            f"{path} could not be written: {_why(error)}. Make room, or give another output path."
-        ) from error
-    finally:
-        # After the rename there is no draft: this cleans up after errors and Ctrl-C only.
-        with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
-
-
-class _CheckedFile(io.FileIO):
-    """A file whose every write is checked.
-
-    Given a file descriptor, Pillow's JPEG and BMP writers hand it to the system without looking
-    whether all of it was written, and a full disk goes unnoticed. So they get none.
-
-    Not of `tempfile`: this one gets the permissions any new file of the user's gets.
-    """
-
-    def fileno(self) -> int:
-        raise io.UnsupportedOperation("fileno")
+    with whole_file(path) as file:
+        encode(image, suffix, metadata or {}, file, alpha)
 
 
 def _suffix(path: Path) -> str:
@@ -207,8 +180,3 @@ def _check_place(path: Path, overwrite: bool, inputs: Iterable[str | Path]) -> N
         raise OutputPathError(f"Output {path} is no regular file.")
     if not overwrite:
         raise OutputPathError(f"Output {path} exists. Give another path, or --overwrite.")
-
-
-def _why(error: Exception) -> str:
-    reason = error.strerror if isinstance(error, OSError) else None
-    return reason or in_a_line(error)

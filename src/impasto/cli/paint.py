@@ -14,6 +14,7 @@ from impasto.cli.interruption import Interruption
 from impasto.cli.messages import Debug
 from impasto.cli.running import other_inputs, print_result
 from impasto.cli.session import check_outputs, painted
+from impasto.cli.shown import Report, Shown
 from impasto.engine.options import OUTPUT
 
 __all__ = ["paint"]
@@ -44,6 +45,7 @@ def paint(
             rich_help_panel=OUTPUT,
         ),
     ] = False,
+    report: Report = None,
     preset: Preset = "default",
     debug: Debug = False,
     **given: Any,
@@ -58,9 +60,14 @@ def paint(
 
     check_layers(options)
     pictures = list(paintings(styles))
-    check_outputs(output, overwrite, [content, *pictures, *other_inputs(options)], options)
+    inputs = [content, *pictures, *other_inputs(options)]
+    check_outputs(output, overwrite, inputs, options)
+    shown = Shown(report)
+    shown.check([output], overwrite, inputs)
     with Interruption() as interruption, contextlib.ExitStack() as stack:
-        result = painted(content, pictures, options, output, overwrite, interruption, stack)
-    print_result(output, result, as_json)
+        result = painted(content, pictures, options, output, overwrite, interruption, stack, shown)
+        shown.finish(result, content, pictures, output)
+    print_result(output, result, as_json, shown.files)
     if interruption.signal is not None:
         raise typer.Exit(interruption.exit_code)
+    shown.exit_if_failed()

@@ -11,6 +11,7 @@ from impasto.cli.interruption import Interruption
 from impasto.cli.messages import Debug, say
 from impasto.cli.progress import painting_progress
 from impasto.cli.running import other_inputs, print_result, run_and_save
+from impasto.cli.shown import Report, Shown
 from impasto.errors import CheckpointError
 
 __all__ = ["resume"]
@@ -39,6 +40,7 @@ def resume(
         bool,
         typer.Option("--json", help="Print one JSON object with the run's numbers."),
     ] = False,
+    report: Report = None,
     debug: Debug = False,
 ) -> None:
     """Go on with a run that was stopped, killed or cut off.
@@ -69,6 +71,8 @@ def resume(
                 "-o FILE."
             )
         target = output
+        shown = Shown(report)
+        shown.check([output], overwrite, inputs)
         with (
             Interruption() as interruption,
             painting_progress(recorded.iterations, recorded.options.print_every) as reporter,
@@ -79,10 +83,13 @@ def resume(
                 target,
                 store,
                 interruption,
-                reporter,
+                shown.beside(reporter),
             )
+            styles = pictures if recorded.canvas else pictures[1:]
+            shown.finish(result, recorded.canvas or pictures[0], styles, target)
         if result.resumed_from is not None:
             say(f"resumed from iteration {result.resumed_from}.")
-    print_result(target, result, as_json)
+    print_result(target, result, as_json, shown.files)
     if interruption.signal is not None:
         raise typer.Exit(interruption.exit_code)
+    shown.exit_if_failed()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,9 +73,12 @@ def run_and_save(
     return result
 
 
-def print_result(output: Path, result: StylizeResult, as_json: bool) -> None:
-    """Print the last line on standard output: the path, or the numbers."""
-    print(json.dumps(_report(output, result)) if as_json else output, flush=True)
+def print_result(
+    output: Path, result: StylizeResult, as_json: bool, files: Mapping[str, Path] | None = None
+) -> None:
+    """Print the last line on standard output: the path, or the numbers and all `files` written."""
+    named = {name: str(path) for name, path in (files or {}).items()}
+    print(json.dumps({**_report(output, result), **named}) if as_json else output, flush=True)
 
 
 def other_inputs(options: Options) -> Iterator[Path]:

@@ -14,6 +14,7 @@ from impasto.cli.messages import say
 from impasto.cli.plan_text import plan_sentence
 from impasto.cli.progress import painting_progress
 from impasto.cli.running import existing_milestones, run_and_save
+from impasto.cli.shown import Shown
 from impasto.engine.options import Options
 from impasto.engine.scales import total_iterations
 from impasto.errors import CheckpointError
@@ -39,6 +40,7 @@ def painted(
     overwrite: bool,
     interruption: Interruption,
     stack: contextlib.ExitStack,
+    shown: Shown,
 ) -> StylizeResult:
     """Plan, paint and save.
 
@@ -55,6 +57,8 @@ def painted(
     interruption : Interruption
     stack : ExitStack
         Closes the checkpoint and the progress.
+    shown : Shown
+        Records the run for what is written besides the picture.
     """
     from impasto.engine.images import check_output_size
     from impasto.engine.painting import Stopwatch
@@ -90,7 +94,7 @@ def painted(
         output,
         store,
         interruption,
-        reporter,
+        shown.beside(reporter),
     )
 
 

@@ -16,6 +16,7 @@ from impasto.cli.messages import Debug
 from impasto.cli.plan import print_plan
 from impasto.cli.running import other_inputs, print_result
 from impasto.cli.session import check_outputs, painted
+from impasto.cli.shown import Report, Shown
 from impasto.engine.options import LOOK, OUTPUT, SEARCH, Options
 from impasto.errors import OptionError, OutputPathError
 
@@ -73,6 +74,7 @@ def texture(
             rich_help_panel=OUTPUT,
         ),
     ] = False,
+    report: Report = None,
     only_plan: Annotated[
         bool,
         typer.Option(
@@ -115,9 +117,14 @@ def texture(
         return
     if output is None:
         raise OutputPathError("No output is given; say where the picture goes with -o FILE.")
-    check_outputs(output, overwrite, [*pictures, *other_inputs(options)], options)
+    inputs = [*pictures, *other_inputs(options)]
+    check_outputs(output, overwrite, inputs, options)
+    shown = Shown(report)
+    shown.check([output], overwrite, inputs)
     with Interruption() as interruption, contextlib.ExitStack() as stack:
-        result = painted(canvas, pictures, options, output, overwrite, interruption, stack)
-    print_result(output, result, as_json)
+        result = painted(canvas, pictures, options, output, overwrite, interruption, stack, shown)
+        shown.finish(result, canvas, pictures, output)
+    print_result(output, result, as_json, shown.files)
     if interruption.signal is not None:
         raise typer.Exit(interruption.exit_code)
+    shown.exit_if_failed()
