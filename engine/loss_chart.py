@@ -6,7 +6,7 @@ The drawing has classes and no colours: the style sheet of `impasto.engine.repor
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from itertools import pairwise
 
@@ -90,7 +90,7 @@ class _Frame:
         return HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
 
 
-def _curves(points: Sequence[TracePoint]) -> Mapping[str, list[tuple[int, float]]]:
+def _curves(points: Sequence[TracePoint]) -> dict[str, list[tuple[int, float]]]:
     """Return (index of the point, loss) of every line, the total first."""
     curves: dict[str, list[tuple[int, float]]] = {}
     for index, point in enumerate(points):
