@@ -49,7 +49,8 @@ def parsed(arguments: tuple[str, ...]) -> tuple[dict[str, Any], Options]:
     tile=st.sampled_from(["auto", "whole", "64"]),
 )
 def test_the_command_line_reads_back_what_was_written(blend: list[float], **values: Any) -> None:
-    lists = {"style_layers": tuple(values.pop("style_layers")), "style_blend_weights": tuple(blend)}
+    lists: dict[str, Any] = {"style_layers": tuple(values.pop("style_layers"))}
+    lists["style_blend_weights"] = tuple(blend)
     options = Options(**values, **lists)
     _, read = parsed(command_line("a.jpg", ["b.jpg"], options, "out.png"))
     assert read == options
