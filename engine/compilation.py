@@ -11,7 +11,7 @@ from pathlib import Path
 from impasto.engine.backends import open_backend
 from impasto.engine.backends.base import Backend, CompiledGraph
 from impasto.engine.network import Network
-from impasto.engine.options import Options
+from impasto.engine.options import Options, PrecisionChoice
 from impasto.engine.streaming import Keeping
 from impasto.engine.verify import verify
 from impasto.errors import BackendError
@@ -133,6 +133,7 @@ def compile_gradient(
             guides=network.guides,
             size=size,
             lowered_for=candidate.lowering,
+            form=network.form,
         )
     )
 
@@ -140,8 +141,17 @@ def compile_gradient(
 def _open(options: Options) -> Backend:
     return open_backend(
         options.backend,
-        options.precision,
+        _precision(options),
         options.threads,
         options.device,
         options.cudnn_autotune,
     )
+
+
+def _precision(options: Options) -> PrecisionChoice:
+    """Return the precision to try first.
+
+    In bfloat16 a covariance has eigenvalues below 0, of which the distance takes roots.
+    """
+    needs_digits = options.style_statistic == "covariance" and options.precision == "auto"
+    return "f32" if needs_digits else options.precision

@@ -20,6 +20,7 @@ from impasto.engine.objective import (
 from impasto.engine.parts import Workers
 from impasto.engine.streamed_objective import StreamedObjective
 from impasto.engine.streaming import Keeping, StreamedNetwork, Streaming
+from impasto.engine.style_targets import mean_layers
 from impasto.engine.target_cache import TargetCache, grams_of_styles
 from impasto.errors import CheckpointError
 from impasto.export.gradient import light_feature_graph
@@ -245,7 +246,7 @@ def targets_for(
     if not network.style_layers:
         return targets
     grams = grams_of_styles(cache, chosen.backend, network, form, styles, compute.grams)
-    return {**targets, **blended(grams, network.style_layers, blend_weights)}
+    return {**targets, **blended(network, grams, blend_weights)}
 
 
 class _Whole:
@@ -264,11 +265,13 @@ class _Whole:
         return contents_of(graph, network, picture)
 
     def grams(self, picture: FloatArray) -> dict[str, FloatArray]:
-        """Return Gram matrices by layer; the first picture compiles their graph."""
+        """Return `style_targets.raw_shapes` of a picture; the first compiles their graph."""
         network = self._network
         if self._style_graph is None:
             self._style_graph = self._backend.compile(
-                light_feature_graph(network.encoder, grams=network.style_layers)
+                light_feature_graph(
+                    network.encoder, grams=network.style_layers, means=mean_layers(network)
+                )
             )
         return grams_of(self._style_graph, network, picture)
 
@@ -291,9 +294,9 @@ class _InStrips:
         return {f"content.{name}": value for name, value in maps.items()}
 
     def grams(self, picture: FloatArray) -> dict[str, FloatArray]:
-        """Return Gram matrices by layer."""
-        layers = self._network.style_layers
-        return self._streamed(picture).features_and_grams(picture, (), layers)[1]
+        """Return `style_targets.raw_shapes` of a picture."""
+        layers, means = self._network.style_layers, mean_layers(self._network)
+        return self._streamed(picture).features_and_grams(picture, (), layers, means)[1]
 
     def _streamed(self, picture: FloatArray) -> StreamedNetwork:
         height, width = picture.shape[2:]

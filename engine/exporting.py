@@ -10,6 +10,7 @@ import onnx
 
 from impasto.engine.network import network_for
 from impasto.engine.options import Options
+from impasto.engine.style_targets import mean_layers
 from impasto.errors import ImpastoError
 from impasto.export.gradient import build_feature_graph, build_gradient_graph
 from impasto.models import load_model
@@ -25,10 +26,11 @@ def export_graph(options: Options, kind: GraphKind) -> onnx.ModelProto:
     Parameters
     ----------
     options : Options
-        Of which `model`, `weights`, `pooling`, `pool_rounding`, `content_layers` and
-        `style_layers` count.
+        Of which `model`, `weights`, `pooling`, `pool_rounding`, `content_layers`, `style_layers`
+        and `style_statistic` count.
     kind : {"features", "gradient"}
-        Feature maps of the content layers and Gram matrices of the style layers; or loss terms,
+        Feature maps of the content layers and Gram matrices (and means, for other statistics) of
+        the style layers; or loss terms,
         loss and the gradient with respect to the image.
 
     Raises
@@ -37,9 +39,10 @@ def export_graph(options: Options, kind: GraphKind) -> onnx.ModelProto:
         If there is no such model or layer, or its weights are not there.
     """
     network = network_for(load_model(options.model, options.weights), options)
+    terms = network.encoder, network.content_layers, network.style_layers
     if kind == "features":
-        return build_feature_graph(network.encoder, network.content_layers, network.style_layers)
-    return build_gradient_graph(network.encoder, network.content_layers, network.style_layers)
+        return build_feature_graph(*terms, mean_layers(network))
+    return build_gradient_graph(*terms, form=network.form)
 
 
 def save_graph(model: onnx.ModelProto, path: Path) -> None:

@@ -8,6 +8,7 @@ from impasto.engine.options import PRESETS, Options
 from impasto.errors import OptionError, UnknownNameError
 from impasto.export.encoder import Encoder, feature_size
 from impasto.export.guides import UNGUIDED, Guides
+from impasto.export.losses.form import GRAM, LossForm
 from impasto.models import Model, model_spec
 from impasto.models.layer import Architecture, PoolRounding
 
@@ -25,12 +26,15 @@ class Network:
     content_layers, style_layers : tuple of str
     guides : Guides
         Which of the losses are guided.
+    form : LossForm
+        What the losses are.
     """
 
     encoder: Encoder
     content_layers: tuple[str, ...]
     style_layers: tuple[str, ...]
     guides: Guides = UNGUIDED
+    form: LossForm = GRAM
 
     @property
     def style_terms(self) -> tuple[str, ...]:
@@ -99,7 +103,7 @@ def network_for(model: Model, options: Options) -> Network:
     used = _with_pooling(architecture.truncated(content + style), options)
     arrays = model.arrays_of([layer.name for layer in used.layers])
     encoder = Encoder(model.spec.name, used.layers, arrays, model.preprocessing)
-    return Network(encoder, content, style)
+    return Network(encoder, content, style, form=LossForm(options.style_statistic))
 
 
 def _with_pooling(architecture: Architecture, options: Options) -> Architecture:

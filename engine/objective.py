@@ -10,6 +10,7 @@ import numpy as np
 from impasto.engine.backends.base import CompiledGraph, FloatArray
 from impasto.engine.network import Network
 from impasto.engine.options import Options
+from impasto.engine.style_targets import mean_layers, style_targets
 
 __all__ = [
     "Objective",
@@ -24,8 +25,9 @@ __all__ = [
 ]
 
 Targets = Mapping[str, FloatArray]
-"""``content.<layer>`` feature maps, ``style.<term>`` Gram matrices, and the guides of those losses
-that have some: ``guide.<term>`` and ``content_guide.<layer>``."""
+"""``content.<layer>`` feature maps, ``style.<term>`` Gram matrices (or the targets of another
+statistic, in docs/graph-contract.md), and the guides of those losses that have some:
+``guide.<term>`` and ``content_guide.<layer>``."""
 
 
 class TermedObjective(Protocol):
@@ -109,7 +111,7 @@ def targets_of(
     ----------
     features : CompiledGraph
         A feature graph with ``features.<layer>`` for the content and ``gram.<layer>`` for the
-        style layers, of symbolic size.
+        style layers, and ``mean.<layer>`` for those of `mean_layers`, of symbolic size.
     network : Network
     content : ndarray of shape (1, 3, H, W)
     styles : sequence of ndarray of shape (1, 3, h, w)
@@ -120,16 +122,11 @@ def targets_of(
     Returns
     -------
     dict of str to ndarray
-        ``content.<layer>`` and ``style.<layer>``.
-
-    Notes
-    -----
-    As in jcjohnson/neural-style, several styles make one target a layer: the weighted mean of
-    their Gram matrices, each normalised by its own picture's size.
+        ``content.<layer>``, and what `impasto.engine.style_targets` makes of the styles.
     """
     targets = contents_of(features, network, content)
     grams = [grams_of(features, network, style) for style in styles]
-    return {**targets, **blended(grams, network.style_layers, blend_weights)}
+    return {**targets, **blended(network, grams, blend_weights)}
 
 
 def contents_of(
@@ -143,23 +140,18 @@ def contents_of(
 
 
 def grams_of(features: CompiledGraph, network: Network, style: FloatArray) -> dict[str, FloatArray]:
-    """Return a picture's Gram matrices by layer, by a graph with ``gram.<layer>``."""
+    """Return a picture's `style_targets.raw_shapes`, by a graph with ``gram.`` and ``mean.``."""
     outputs = features.run({"image": style})
-    return {name: outputs[f"gram.{name}"].copy() for name in network.style_layers}
+    found = {name: outputs[f"gram.{name}"].copy() for name in network.style_layers}
+    return found | {f"mean.{n}": outputs[f"mean.{n}"].copy() for n in mean_layers(network)}
 
 
 def blended(
-    grams: Sequence[Targets], layers: Sequence[str], blend_weights: Sequence[float]
+    network: Network, grams: Sequence[Targets], blend_weights: Sequence[float]
 ) -> dict[str, FloatArray]:
-    """Return ``style.<layer>``, the weighted means of the styles' Gram matrices by layer."""
+    """Return the style targets of several pictures, of each what `grams_of` returns."""
     shares = blend(blend_weights, len(grams))
-    found = {}
-    for name in layers:
-        mean = sum(
-            share * gram[name].astype(np.float64) for share, gram in zip(shares, grams, strict=True)
-        )
-        found[f"style.{name}"] = np.asarray(mean, np.float32)
-    return found
+    return style_targets(network.form.statistic, network.style_layers, grams, shares)
 
 
 def blend(weights: Sequence[float], count: int) -> tuple[float, ...]:

@@ -17,6 +17,7 @@ from typing import Any, Literal, get_args
 from impasto.engine.amounts import bytes_from
 from impasto.engine.scales import Scale, scale_sizes, scales_for
 from impasto.errors import OptionError, UnknownNameError
+from impasto.export.losses.form import STATISTICS, Statistic
 
 __all__ = [
     "INITS",
@@ -83,6 +84,13 @@ class Options:
     style_layers: tuple[str, ...] = option(
         ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
         "Layers of the style loss, in any order.",
+        group=LOOK,
+    )
+    style_statistic: Statistic = option(
+        "gram",
+        "What the style losses compare: Gram matrices; means and variances; or means and "
+        "covariances, by their Wasserstein distance.",
+        choices=STATISTICS,
         group=LOOK,
     )
     style_blend_weights: tuple[float, ...] = option(

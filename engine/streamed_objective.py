@@ -8,6 +8,8 @@ import numpy as np
 
 from impasto.engine.backends.base import FloatArray
 from impasto.engine.streaming import StreamedNetwork, Sums
+from impasto.engine.style_losses import style_term
+from impasto.engine.style_targets import targets_of_term
 from impasto.export.guides import layer_of
 
 __all__ = ["StreamedObjective"]
@@ -22,7 +24,7 @@ class StreamedObjective:
     ----------
     streamed : StreamedNetwork
     targets : mapping of str to ndarray
-        ``content.<layer>``, ``style.<term>``, and the guides if there are any.
+        Those of the gradient graph, and the guides if there are any.
     weights : mapping of str to ndarray
         ``content_weight.<layer>``, ``style_weight.<term>`` and ``tv_weight`` scalars.
 
@@ -63,15 +65,18 @@ class StreamedObjective:
         network, weights, dtype = self._streamed.network, self._weights, self._streamed.dtype
         for name in network.content_layers:
             per_element = weights[f"content_weight.{name}"] / self._streamed.elements(name)
-            losses[f"content_loss.{name}"] = per_element * sums.squares[name]
+            losses[f"content_loss.{name}"] = per_element * sums.differences[name]
             coefficients[f"content_coefficient.{name}"] = np.array(2 * per_element, dtype)
         for name in network.style_terms:
-            elements = self._streamed.elements(layer_of(name))
-            difference = sums.grams[name] / elements - self._targets[f"style.{name}"]
-            per_element = weights[f"style_weight.{name}"] / difference.size
-            losses[f"style_loss.{name}"] = per_element * float(np.sum(difference**2))
-            matrix = 4 * per_element / elements * difference
-            coefficients[f"style_coefficient.{name}"] = matrix.astype(dtype)
+            term = style_term(
+                network.form.statistic,
+                sums.of_term(name, self._streamed.cells(layer_of(name))),
+                targets_of_term(network.form.statistic, self._targets, name),
+                weights[f"style_weight.{name}"],
+            )
+            losses[f"style_loss.{name}"] = term.loss
+            for kind, value in term.coefficients.items():
+                coefficients[f"{kind}.{name}"] = value.astype(dtype)
         losses["tv_loss"] = weights["tv_weight"] * sums.variation
         coefficients["tv_weight"] = np.array(weights["tv_weight"], dtype)
         return losses, coefficients

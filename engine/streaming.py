@@ -20,6 +20,7 @@ from impasto.engine.backends.base import Backend, FloatArray
 from impasto.engine.network import Network
 from impasto.engine.parts import Part, Parts, Workers, run_in_order
 from impasto.engine.stored import Features, Signs, Stored
+from impasto.engine.style_losses import PictureSums
 from impasto.export.guides import layer_of
 from impasto.export.strip_graphs import build_strip_backward, build_strip_forward
 from impasto.export.strips import Segment, Strip, segments_of, strips_of
@@ -72,17 +73,24 @@ class Sums:
 
     Parameters
     ----------
-    grams : dict of str to ndarray
-        F Fᵀ by style term, not normalised, float64.
-    squares : dict of str to float
+    grams, sums, squares : dict of str to ndarray
+        F Fᵀ, the channels' sums and those of their squares by style term, not normalised, float64;
+        those that the network's style losses read.
+    differences : dict of str to float
         Σ (F − P)² by layer.
     variation : float
         Σ (dx² + dy²) / 2.
     """
 
     grams: dict[str, Matrix] = field(default_factory=dict)
-    squares: dict[str, float] = field(default_factory=dict)
+    sums: dict[str, Matrix] = field(default_factory=dict)
+    squares: dict[str, Matrix] = field(default_factory=dict)
+    differences: dict[str, float] = field(default_factory=dict)
     variation: float = 0.0
+
+    def of_term(self, name: str, cells: int) -> PictureSums:
+        """Return what a style term reads of its layer of so many cells."""
+        return PictureSums(cells, self.grams.get(name), self.sums.get(name), self.squares.get(name))
 
 
 class StreamedNetwork:
@@ -145,8 +153,12 @@ class StreamedNetwork:
 
     def elements(self, layer: str) -> int:
         """Return C h w of a layer's feature map."""
+        return self.network.encoder.channels(layer) * self.cells(layer)
+
+    def cells(self, layer: str) -> int:
+        """Return h w of a layer's feature map."""
         height, width = self._sizes[layer]
-        return self.network.encoder.channels(layer) * height * width
+        return height * width
 
     # -- targets ---------------------------------------------------------------------------------
 
@@ -155,18 +167,21 @@ class StreamedNetwork:
         image: FloatArray,
         features: Collection[str],
         grams: Collection[str],
+        means: Collection[str] = (),
         guides: Arrays | None = None,
     ) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
         """Return feature maps, (1, C, h, w), and normalised Gram matrices of an image.
 
-        With ``guide.<layer>`` among `guides`, the matrix is that of a part of the image.
+        Beside the matrices are ``mean.<layer>``, the channels' means of shape (C), of `means`.
+        With ``guide.<layer>`` among `guides`, both are those of a part of the image.
         """
         maps: dict[str, FloatArray] = {
             name: np.empty((1, self.network.encoder.channels(name), *self._sizes[name]), self.dtype)
             for name in features
         }
         sums: dict[str, Matrix] = {}
-        wanted = {*features, *grams}
+        channel_sums: dict[str, Matrix] = {}
+        wanted = {*features, *grams, *means}
         value = image[0]
         for segment in self.segments:
             wanted -= set(_in(segment, wanted))
@@ -177,18 +192,24 @@ class StreamedNetwork:
                 targets=guides,
                 features=_in(segment, features),
                 grams=_in(segment, grams),
-                guided=tuple(n for n in _in(segment, grams) if f"guide.{n}" in (guides or {})),
+                guided=_in(
+                    segment, [n for n in {*grams, *means} if f"guide.{n}" in (guides or {})]
+                ),
+                sums=_in(segment, means),
                 output=bool(wanted),
             ):
                 for name in _in(segment, features):
                     maps[name][0, :, strip[name].owned.slice] = found[f"features.{name}"][0]
                 _add_up(sums, found, "gram.")
+                _add_up(channel_sums, found, "sum.")
                 if output is not None:
                     output[:, strip.written.slice] = found["output"][0]
             if output is None:
                 break
             value = output
         normalised = {n: (sums[n] / self.elements(n)).astype(self.dtype) for n in grams}
+        for name in means:
+            normalised[f"mean.{name}"] = (channel_sums[name] / self.cells(name)).astype(self.dtype)
         return maps, normalised
 
     # -- the two passes --------------------------------------------------------------------------
@@ -203,6 +224,7 @@ class StreamedNetwork:
             features = _in(segment, keeping.features)
             signs = _in(segment, keeping.signs - keeping.features)
             contents = _in(segment, network.content_layers)
+            styles, moments = _in(segment, network.style_terms), network.form.moments
             for strip, found in self._run_forward(
                 segment,
                 value,
@@ -210,16 +232,20 @@ class StreamedNetwork:
                 features=features,
                 signs=signs,
                 contents=contents,
-                grams=_in(segment, network.style_terms),
+                grams=styles if "products" in moments else (),
+                sums=styles if "sums" in moments else (),
+                squares=styles if "squares" in moments else (),
                 guided=_in(segment, network.guided_terms),
                 content_guided=network.guides.content,
                 output=output is not None,
                 total_variation=segment.index == 0,
             ):
                 _add_up(sums.grams, found, "gram.")
+                _add_up(sums.sums, found, "sum.")
+                _add_up(sums.squares, found, "square.")
                 for name in contents:
                     square = float(found[f"content_loss.{name}"])
-                    sums.squares[name] = sums.squares.get(name, 0.0) + square
+                    sums.differences[name] = sums.differences.get(name, 0.0) + square
                 sums.variation += float(found.get("tv_loss", 0.0))
                 for name in features:
                     self._store(name).write(strip[name].owned, found[f"features.{name}"])
@@ -269,6 +295,8 @@ class StreamedNetwork:
         targets: Arrays | None = None,
         features: tuple[str, ...] = (),
         grams: tuple[str, ...] = (),
+        sums: tuple[str, ...] = (),
+        squares: tuple[str, ...] = (),
         contents: tuple[str, ...] = (),
         signs: tuple[str, ...] = (),
         guided: tuple[str, ...] = (),
@@ -277,14 +305,16 @@ class StreamedNetwork:
         total_variation: bool = False,
     ) -> Iterator[tuple[Strip, Arrays]]:
         width = self._widths[segment.index]
-        asked = (features, grams, contents, signs, guided, content_guided, output, total_variation)
+        given = (features, grams, sums, squares, contents, signs, guided, content_guided)
+        asked = (*given, output, total_variation)
 
         def work(strip: Strip) -> dict[str, FloatArray]:
             part = self._parts.get(
                 ("forward", segment.index, strip.shape, *asked),
                 lambda: build_strip_forward(
                     self.network.encoder, segment, strip, width,
-                    features=features, grams=grams, contents=contents, signs=signs,
+                    features=features, grams=grams, sums=sums, squares=squares,
+                    contents=contents, signs=signs,
                     guided=guided, content_guided=content_guided,
                     output=output, total_variation=total_variation,
                     lowered_for=self._lowering, dtype=self.dtype,
@@ -318,7 +348,8 @@ class StreamedNetwork:
                 ("backward", segment.index, strip.shape),
                 lambda: build_strip_backward(
                     self.network.encoder, segment, strip, width,
-                    styles=styles, contents=contents, kept=features, signs=signs,
+                    styles=styles, moments=self.network.form.moments,
+                    contents=contents, kept=features, signs=signs,
                     guided=guided, content_guided=self.network.guides.content,
                     cotangent=cotangent is not None, total_variation=segment.index == 0,
                     lowered_for=self._lowering,

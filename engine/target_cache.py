@@ -1,4 +1,4 @@
-"""Gram matrices of style pictures, kept from run to run.
+"""Gram matrices (and means) of style pictures, kept from run to run.
 
 They depend on the style's pixels, the network, and what computes them, and not on the content: the
 next picture in the same style need not compute them again. An entry is a safetensors file of
@@ -25,6 +25,7 @@ from impasto.engine.backends.base import Backend, FloatArray
 from impasto.engine.machine import processor_name
 from impasto.engine.network import Network
 from impasto.engine.remembered import key_of
+from impasto.engine.style_targets import mean_layers, raw_shapes
 from impasto.engine.verify import graph_sources
 
 __all__ = ["TargetCache", "grams_of_styles"]
@@ -121,7 +122,7 @@ def grams_of_styles(
     styles: Sequence[FloatArray],
     compute: Callable[[FloatArray], Grams],
 ) -> list[Grams]:
-    """Return the Gram matrices of each style by layer, computing those that are not kept.
+    """Return the Gram matrices and means of each style, computing those that are not kept.
 
     Parameters
     ----------
@@ -141,7 +142,7 @@ def grams_of_styles(
     if cache is None:
         return [compute(style) for style in styles]
     shared = _key_of_all(backend, network, form)
-    shapes = {name: (network.encoder.channels(name),) * 2 for name in network.style_layers}
+    shapes = raw_shapes(network)
     found = []
     for style in styles:
         key = key_of(shared, repr(style.shape), str(style.dtype), np.ascontiguousarray(style).data)
@@ -174,7 +175,7 @@ def _key_of_all(backend: Backend, network: Network, form: object) -> str:
         encoder.name,
         repr(used),
         repr(encoder.preprocessing),
-        repr(network.style_layers),
+        repr((network.style_layers, mean_layers(network))),
         weights.hexdigest(),
     )
 

@@ -27,6 +27,8 @@ from impasto.engine.network import Network
 from impasto.engine.remembered import key_of, recall, remember
 from impasto.engine.streamed_objective import StreamedObjective
 from impasto.engine.streaming import Keeping, StreamedNetwork, Streaming
+from impasto.engine.style_losses import style_term
+from impasto.engine.style_targets import mean_layers, style_targets
 from impasto.export.gradient import light_feature_graph, light_gradient_graph
 from impasto.export.guides import layer_of
 from impasto.export.strips import segments_of
@@ -212,11 +214,12 @@ def _probe_features(backend: Backend, network: Network, image: FloatArray) -> di
     """
     mirrored = np.ascontiguousarray(image[:, ::-1, :, ::-1])
     found: dict[str, FloatArray] = {}
-    for features, grams in ((network.content_layers, ()), ((), network.style_layers)):
+    layers = ((network.content_layers, (), ()), ((), network.style_layers, mean_layers(network)))
+    for features, grams, means in layers:
         if features or grams:
             guided = bool(grams) and network.guides.styles
             graph = backend.compile(
-                light_feature_graph(network.encoder, features, grams, guided=guided)
+                light_feature_graph(network.encoder, features, grams, means, guided=guided)
             )
             guides = _waves(network, grams, image.shape[2:]) if guided else {}
             outputs = graph.run({"image": mirrored, **guides})
@@ -238,7 +241,13 @@ def _probe_inputs(
     network: Network, outputs: Mapping[str, FloatArray], size: tuple[int, int]
 ) -> dict[str, FloatArray]:
     content = {f"content.{n}": outputs[f"features.{n}"] for n in network.content_layers}
-    style = {f"style.{term}": outputs[f"gram.{layer_of(term)}"] for term in network.style_terms}
+    raw = {}
+    for term in network.style_terms:
+        layer = layer_of(term)
+        raw[term] = outputs[f"gram.{layer}"]
+        if layer in mean_layers(network):
+            raw[f"mean.{term}"] = outputs[f"mean.{layer}"]
+    style = style_targets(network.form.statistic, network.style_terms, [raw], [1.0])
     one = np.array(1, np.float32)
     weights = {f"content_weight.{n}": one for n in network.content_layers}
     weights |= {f"style_weight.{term}": one for term in network.style_terms}
@@ -285,7 +294,7 @@ def _evaluate(
     rows = (PROBE_ROWS,) * len(segments_of(network.encoder.layers))
     streaming = Streaming(rows, keeping)
     streamed = StreamedNetwork(network, backend, lowering, (height, width), streaming)
-    weights = {n: v for n, v in inputs.items() if n.partition(".")[0].endswith("weight")}
+    weights = {n: v for n, v in inputs.items() if n.partition(".")[0].endswith("_weight")}
     targets = {n: v for n, v in inputs.items() if n not in weights}
     objective = StreamedObjective(streamed, targets, weights)
     loss, gradient = objective(image)
@@ -306,6 +315,7 @@ def _compiled(
             guides=network.guides,
             size=size,
             lowered_for=lowering,
+            form=network.form,
         )
     )
 
@@ -340,7 +350,7 @@ def _key(
         repr(size),
         encoder.name,
         repr(encoder.layers),
-        repr((network.content_layers, network.style_layers)),
+        repr((network.content_layers, network.style_layers, network.form)),
         repr((network.style_terms, network.guides.content, network.guides.styles)),
         repr(keeping and (sorted(keeping.features), sorted(keeping.signs))),
         *(np.ascontiguousarray(encoder.arrays[name]).data for name in (names[0], names[-1])),
@@ -351,7 +361,8 @@ def _key(
 def graph_sources() -> str:
     """Return a digest of the code that makes the graphs: other code, other verdicts."""
     digest = hashlib.sha256(__version__.encode())
-    strips = (sys.modules[kind.__module__] for kind in (StreamedNetwork, StreamedObjective))
+    makers = (StreamedNetwork, StreamedObjective, style_term, style_targets)
+    strips = (sys.modules[maker.__module__] for maker in makers)
     sources = [Path(module.__file__ or "") for module in strips]
     for source in (*sorted(Path(impasto.export.__file__).parent.rglob("*.py")), *sources):
         digest.update(source.read_bytes())

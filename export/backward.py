@@ -67,6 +67,8 @@ def append_vjp(
 ) -> dict[str, str]:
     """Append the nodes that compute a vector-Jacobian product.
 
+    Values that the graph holds (`GraphBuilder.hold`) count as constants.
+
     Parameters
     ----------
     graph : GraphBuilder
@@ -90,7 +92,7 @@ def append_vjp(
     """
     loss = ", ".join(seeds)
     forward = list(graph.nodes)
-    dependent = _dependents(forward, wrt, rules)
+    dependent = _dependents(forward, wrt, rules, graph.held)
     shapes = graph.shapes()
     contributions: defaultdict[str, list[str]] = defaultdict(list)
     for seeded, seed in seeds.items():
@@ -127,11 +129,14 @@ def append_vjp(
     return {value: gradient for value, gradient in gradients.items() if gradient is not None}
 
 
-def _dependents(nodes: Iterable[onnx.NodeProto], wrt: Iterable[str], rules: Rules) -> set[str]:
+def _dependents(
+    nodes: Iterable[onnx.NodeProto], wrt: Iterable[str], rules: Rules, held: frozenset[str]
+) -> set[str]:
     dependent = set(wrt)
     for node in nodes:
         if not rules.stops_at(node.op_type) and dependent.intersection(_reads(node)):
-            dependent.update(filter(None, node.output))  # "" is an output left out
+            # "" is an output left out
+            dependent.update(name for name in node.output if name and name not in held)
     return dependent
 
 

@@ -19,10 +19,13 @@ from impasto.export.graph import GraphBuilder, Shape
 from impasto.export.guides import UNGUIDED, Guides, append_guided
 from impasto.export.light import LightModel
 from impasto.export.losses.content import append_content_loss
-from impasto.export.losses.style import append_gram, append_products, append_style_loss
+from impasto.export.losses.form import GRAM, LossForm, formulas
+from impasto.export.losses.moments import append_sums
+from impasto.export.losses.statistic import append_style_term, style_inputs
+from impasto.export.losses.style import append_gram
 from impasto.export.losses.total_variation import append_total_variation
 from impasto.export.lowerings import lowering
-from impasto.export.sizes import element_count
+from impasto.export.sizes import cell_count
 
 __all__ = [
     "CONTRACT_VERSION",
@@ -41,6 +44,7 @@ def build_feature_graph(
     encoder: Encoder,
     features: Sequence[str] = (),
     grams: Sequence[str] = (),
+    means: Sequence[str] = (),
     *,
     guided: bool = False,
     size: Size | None = None,
@@ -49,16 +53,16 @@ def build_feature_graph(
     """Return the graph that computes feature maps and Gram matrices of an image.
 
     Input ``image``, RGB in 0-255, of shape (1, 3, height, width). Outputs ``features.<layer>`` of
-    shape (1, C, h, w) and ``gram.<layer>`` of shape (C, C). If `guided`, an input
-    ``guide.<layer>`` of shape (1, 1, h, w) for each Gram matrix.
+    shape (1, C, h, w), ``gram.<layer>`` of shape (C, C) and ``mean.<layer>`` of shape (C). If
+    `guided`, an input ``guide.<layer>`` of shape (1, 1, h, w) for each layer of the last two.
 
     Parameters
     ----------
     encoder : Encoder
-    features, grams : sequence of str
-        Layers whose feature maps, and whose Gram matrices, are outputs.
+    features, grams, means : sequence of str
+        Layers whose feature maps, Gram matrices, and means over the cells are outputs.
     guided : bool
-        Whether the Gram matrices are of a part of the image; see `impasto.export.guides`.
+        Whether matrices and means are of a part of the image; see `impasto.export.guides`.
     size : (height, width), optional
         Fix the image's size; by default it is symbolic.
     dtype : numpy dtype
@@ -70,7 +74,7 @@ def build_feature_graph(
         If no layer is asked for, or one the encoder does not have.
     """
     return light_feature_graph(
-        encoder, features, grams, guided=guided, size=size, dtype=dtype
+        encoder, features, grams, means, guided=guided, size=size, dtype=dtype
     ).whole()
 
 
@@ -78,30 +82,45 @@ def light_feature_graph(
     encoder: Encoder,
     features: Sequence[str] = (),
     grams: Sequence[str] = (),
+    means: Sequence[str] = (),
     *,
     guided: bool = False,
     size: Size | None = None,
     dtype: npt.DTypeLike = np.float32,
 ) -> LightModel:
     """Return the same as :func:`build_feature_graph`, its large constants apart."""
-    if not features and not grams:
-        raise ValueError("A feature graph needs at least one layer in features or grams.")
+    if not features and not grams and not means:
+        raise ValueError("A feature graph needs at least one layer in features, grams or means.")
     graph = GraphBuilder(dtype=dtype)
     image = graph.input("image", _image_shape(size))
-    maps = append_encoder(graph, encoder, image, {*features, *grams})
+    maps = append_encoder(graph, encoder, image, {*features, *grams, *means})
     for layer in features:
         spatial: Shape = (
             (None, None) if size is None else (graph.static_shape(maps[layer]) or ())[2:]
         )
         graph.output(maps[layer], f"features.{layer}", (1, encoder.channels(layer), *spatial))
-    for layer in grams:
+    for layer in dict.fromkeys((*grams, *means)):
         channels = encoder.channels(layer)
         guide = _guide(graph, f"guide.{layer}", layer, maps[layer]) if guided else None
-        with graph.scope(f"gram/{layer}"):
-            seen = maps[layer] if guide is None else append_guided(graph, maps[layer], guide)
-            gram = append_gram(graph, seen, channels)
-        graph.output(gram, f"gram.{layer}", (channels, channels))
-    return graph.build_light("impasto_features", _metadata(encoder, "features", features, grams))
+        seen = maps[layer]
+        if guide is not None:
+            with graph.scope(f"guided/{layer}"):
+                seen = append_guided(graph, seen, guide)
+        if layer in grams:
+            with graph.scope(f"gram/{layer}"):
+                gram = append_gram(graph, seen, channels)
+            graph.output(gram, f"gram.{layer}", (channels, channels))
+        if layer in means:
+            with graph.scope(f"mean/{layer}"):
+                # A cell counts T² times in what is linear as in what is quadratic.
+                twice = seen if guide is None else append_guided(graph, seen, guide)
+                sums = append_sums(graph, twice, channels)
+                mean = graph.op("Div", sums, cell_count(graph, seen, channels), name="mean")
+            graph.output(mean, f"mean.{layer}", (channels,))
+    metadata = _metadata(encoder, "features", features, grams)
+    if means:
+        metadata |= {"impasto.means": json.dumps(list(means)), "impasto.mean": "F 1 / (h w)"}
+    return graph.build_light("impasto_features", metadata)
 
 
 def build_gradient_graph(
@@ -112,6 +131,7 @@ def build_gradient_graph(
     guides: Guides = UNGUIDED,
     size: Size | None = None,
     lowered_for: str = "portable",
+    form: LossForm = GRAM,
     dtype: npt.DTypeLike = np.float32,
 ) -> onnx.ModelProto:
     """Return the graph that computes the objective and its gradient with respect to the image.
@@ -137,6 +157,9 @@ def build_gradient_graph(
         Fix the image's size; by default it is symbolic.
     lowered_for : str
         Name of the lowering; see `impasto.export.lowerings`. Names and numbers are the same.
+    form : LossForm
+        What the terms are. Other statistics than Gram matrices have other inputs for their
+        targets, which docs/graph-contract.md lists.
     dtype : numpy dtype
         float32, or float64 to test against.
 
@@ -154,6 +177,7 @@ def build_gradient_graph(
         guides=guides,
         size=size,
         lowered_for=lowered_for,
+        form=form,
         dtype=dtype,
     ).whole()
 
@@ -166,6 +190,7 @@ def light_gradient_graph(
     guides: Guides = UNGUIDED,
     size: Size | None = None,
     lowered_for: str = "portable",
+    form: LossForm = GRAM,
     dtype: npt.DTypeLike = np.float32,
 ) -> LightModel:
     """Return the same as :func:`build_gradient_graph`, its large constants apart."""
@@ -188,17 +213,19 @@ def light_gradient_graph(
     for layer in style_layers:
         channels = encoder.channels(layer)
         for term in guides.terms(layer):
-            target = graph.input(f"style.{term}", (channels, channels))
+            targets = style_inputs(graph, form.statistic, term, channels)
             weight = graph.input(f"style_weight.{term}", ())
             guide = None if term == layer else _guide(graph, f"guide.{term}", layer, maps[layer])
             with graph.scope(f"style/{term}"):
-                elements = element_count(graph, maps[layer])
-                seen = maps[layer] if guide is None else append_guided(graph, maps[layer], guide)
-                products = append_products(
-                    graph, seen, channels, channels_last=chosen.channels_last
-                )
-                losses[f"style_loss.{term}"] = append_style_loss(
-                    graph, products, elements, target, weight, channels
+                losses[f"style_loss.{term}"] = append_style_term(
+                    graph,
+                    form.statistic,
+                    maps[layer],
+                    guide,
+                    targets,
+                    weight,
+                    channels,
+                    channels_last=chosen.channels_last,
                 )
     with graph.scope("tv"):
         weight = graph.input("tv_weight", ())
@@ -211,7 +238,7 @@ def light_gradient_graph(
     graph.output(gradient, "gradient", _image_shape(size))
     for name, value in losses.items():
         graph.output(value, name, ())
-    metadata = _metadata(encoder, "gradient", content_layers, style_layers)
+    metadata = _metadata(encoder, "gradient", content_layers, style_layers) | formulas(form)
     metadata |= _guides_metadata(guides) | {"impasto.lowering": lowered_for}
     return graph.build_light("impasto_gradient", metadata)
 
@@ -243,8 +270,7 @@ def _metadata(
         "impasto.image": "RGB, 0-255, float32, shape (1, 3, height, width); preprocessing inside",
         "impasto.gram": "F F^T / (C h w)",
         "impasto.content_loss": "w mean((F - P)^2)",
-        "impasto.style_loss": "w mean((G - A)^2)",
-        "impasto.tv_loss": "w/2 sum over the (H-1)(W-1) interior of (dx^2 + dy^2)",
+        **formulas(GRAM),
     }
 
 

@@ -68,6 +68,7 @@ class GraphBuilder:
         self._constants: dict[bytes, str] = {}
         self._scope: list[str] = []
         self._known_shapes: dict[str, Shape] = {}
+        self._held: set[str] = set()
 
     @classmethod
     def from_model(cls, model: onnx.ModelProto) -> GraphBuilder:
@@ -166,6 +167,16 @@ class GraphBuilder:
         output = self.fresh(name or op_type.lower())
         self.nodes.append(helper.make_node(op_type, inputs, [output], name=output, **attributes))
         return output
+
+    def hold(self, value: str) -> str:
+        """Declare that `value` counts as a constant in derivatives, and return it."""
+        self._held.add(value)
+        return value
+
+    @property
+    def held(self) -> frozenset[str]:
+        """What counts as a constant in derivatives though it is computed."""
+        return frozenset(self._held)
 
     # -- the finished graph ----------------------------------------------------------------------
 

@@ -8,7 +8,8 @@ Two passes over all strips give the gradient of the whole image's objective:
 2. **Backward.** From the deepest segment to the first: now that the Gram matrices are known, the
    cotangent of a style layer's features is ``S F`` with one matrix S for the whole image, and that
    of a content layer's ``c (F - P)`` with one number c. A strip carries the cotangents of what it
-   owns back to the rows it has read.
+   owns back to the rows it has read. Statistics with means have a summand a channel as well, and
+   variances a factor a channel instead of S; `impasto.engine.style_losses` has their formulas.
 
 With G = F Fᵀ / N, N = C h w, the losses of `impasto.export.gradient` have
 
@@ -36,7 +37,8 @@ from impasto.export.backward import append_vjp
 from impasto.export.encoder import Encoder, append_centred, append_layer
 from impasto.export.graph import GraphBuilder
 from impasto.export.guides import append_guided, layer_of
-from impasto.export.losses.style import append_mixture, append_products
+from impasto.export.losses.form import GRAM, Moment
+from impasto.export.losses.moments import append_moments, append_style_cotangents
 from impasto.export.losses.total_variation import append_total_variation
 from impasto.export.lowerings import lowering
 from impasto.export.strips import Rows, Segment, Strip
@@ -52,6 +54,8 @@ def build_strip_forward(
     *,
     features: Collection[str] = (),
     grams: Collection[str] = (),
+    sums: Collection[str] = (),
+    squares: Collection[str] = (),
     contents: Collection[str] = (),
     signs: Collection[str] = (),
     guided: Collection[str] = (),
@@ -79,11 +83,15 @@ def build_strip_forward(
     grams : collection of str
         Terms whose product F Fᵀ over the owned rows, not divided by anything, is an output
         ``gram.<term>`` of shape (C, C).
+    sums, squares : collection of str
+        Terms whose channels' sums, and those of their squares, over the owned rows are outputs
+        ``sum.<term>`` and ``square.<term>`` of shape (C).
     contents : collection of str
         Layers with an input ``content.<layer>``, the owned rows of the target P, and an output
         ``content_loss.<layer>``, Σ (F − P)² over them.
     guided : collection of str
-        Those of `grams` with an input ``guide.<term>``, the owned rows of a guide.
+        Those of `grams`, `sums` and `squares` with an input ``guide.<term>``, the owned rows of a
+        guide.
     content_guided : bool
         Whether there is an input ``content_guide.<layer>`` for each of `contents`.
     signs : collection of str
@@ -103,16 +111,28 @@ def build_strip_forward(
     image, values = _append_layers(graph, encoder, segment, strip, width)
     for name in features:
         _output_owned(graph, strip, name, values[name], f"features.{name}")
-    for term in grams:
+    kinds: dict[Moment, tuple[str, Collection[str]]] = {
+        "products": ("gram", grams),
+        "sums": ("sum", sums),
+        "squares": ("square", squares),
+    }
+    for term in dict.fromkeys((*grams, *sums, *squares)):
         name = layer_of(term)
+        channels = encoder.channels(name)
         with graph.scope(f"gram/{term}"):
             owned = _owned(graph, strip, name, values[name])
-            if term in guided:
-                owned = append_guided(graph, owned, _guide(graph, f"guide.{term}", owned))
-            gram = append_products(
-                graph, owned, encoder.channels(name), channels_last=chosen.channels_last
+            guide = _guide(graph, f"guide.{term}", owned) if term in guided else None
+            found = append_moments(
+                graph,
+                [moment for moment, (_, terms) in kinds.items() if term in terms],
+                owned,
+                guide,
+                channels,
+                channels_last=chosen.channels_last,
             )
-        graph.output(gram, f"gram.{term}", (encoder.channels(name),) * 2)
+        for moment, value in found.items():
+            shape = (channels, channels) if moment == "products" else (channels,)
+            graph.output(value, f"{kinds[moment][0]}.{term}", shape)
     for name in contents:
         owned = _owned(graph, strip, name, values[name])
         with graph.scope(f"content/{name}"):
@@ -145,6 +165,7 @@ def build_strip_backward(
     width: int,
     *,
     styles: Collection[str] = (),
+    moments: Collection[Moment] = GRAM.moments,
     contents: Collection[str] = (),
     kept: Collection[str] = (),
     signs: Collection[str] = (),
@@ -162,7 +183,9 @@ def build_strip_backward(
     ==============================  ============================================================
     ``input``                       the rows read; absent if every activation needed is kept
     ``cotangent``                   of the segment's output, owned rows; if `cotangent`
-    ``style_coefficient.<term>``    S, (C, C), for each of `styles`
+    ``style_coefficient.<term>``    S, (C, C), for each of `styles`, if `moments` has products
+    ``style_scale.<term>``          a factor of each channel, (C), if it has squares
+    ``style_shift.<term>``          a summand of each channel, (C), if it has sums
     ``guide.<term>``                owned rows of a guide, for each of `guided`
     ``content.<layer>``             P, owned rows, for each of `contents`
     ``content_coefficient.<layer>``  c, a scalar, for each of `contents`
@@ -177,6 +200,8 @@ def build_strip_backward(
         As for :func:`build_strip_forward`.
     styles, contents : collection of str
         Terms of the style losses and layers of the content losses in this segment.
+    moments : collection of {"products", "sums", "squares"}
+        What the style losses read of a layer.
     kept : collection of str
         ReLUs whose output was stored: it is read, and what led to it is not computed again.
     signs : collection of str
@@ -218,16 +243,19 @@ def build_strip_backward(
         seeds[last] = [graph.input("cotangent", graph.static_shape(last) or ())]
     for term in styles:
         name = layer_of(term)
-        seed = _style_cotangent(
-            graph,
-            strip,
-            term,
-            read[name],
-            encoder.channels(name),
-            guided=term in guided,
-            channels_last=chosen.channels_last,
-        )
-        seeds.setdefault(values[name], []).append(seed)
+        with graph.scope(f"style/{term}"):
+            owned = _owned(graph, strip, name, read[name])
+            guide = _guide(graph, f"guide.{term}", owned) if term in guided else None
+            seed = append_style_cotangents(
+                graph,
+                moments,
+                term,
+                owned,
+                guide,
+                encoder.channels(name),
+                channels_last=chosen.channels_last,
+            )
+            seeds.setdefault(values[name], []).append(_with_halo(graph, strip, name, seed))
     for name in contents:
         seed = _content_cotangent(graph, strip, name, read[name], guided=content_guided)
         seeds.setdefault(values[name], []).append(seed)
@@ -344,29 +372,6 @@ def _routing(
     return graph.op(
         "Where", mask, graph.constant(1.0, "one"), graph.constant(0.0, "zero"), name="flag"
     )
-
-
-def _style_cotangent(
-    graph: GraphBuilder,
-    strip: Strip,
-    term: str,
-    value: str,
-    channels: int,
-    *,
-    guided: bool,
-    channels_last: bool,
-) -> str:
-    """Return S F, or T (S (T F)), on the owned rows and 0 on the halo."""
-    name = layer_of(term)
-    with graph.scope(f"style/{term}"):
-        coefficient = graph.input(f"style_coefficient.{term}", (channels, channels))
-        owned = _owned(graph, strip, name, value)
-        guide = _guide(graph, f"guide.{term}", owned) if guided else None
-        seen = owned if guide is None else append_guided(graph, owned, guide)
-        seed = append_mixture(graph, coefficient, seen, channels, channels_last=channels_last)
-        if guide is not None:
-            seed = append_guided(graph, seed, guide)
-        return _with_halo(graph, strip, name, seed)
 
 
 def _content_cotangent(

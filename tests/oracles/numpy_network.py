@@ -6,7 +6,7 @@ by im2col, poolings window by window, the backward pass by hand.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -127,16 +127,25 @@ def gram(features: F64) -> F64:
     return result
 
 
+def gram_loss(features: F64, target: F64) -> tuple[float, F64]:
+    difference = gram(features) - target
+    flat = features.reshape(len(features), -1)
+    share = 4 / (difference.size * features.size) * difference @ flat
+    return float(np.mean(difference**2)), share.reshape(features.shape)
+
+
 def objective(
     network: NumpyNetwork,
     image: npt.NDArray[Any],
     content: Mapping[str, tuple[float, F64]],
-    style: Mapping[str, tuple[float, F64]],
+    style: Mapping[str, tuple[float, Any]],
     tv_weight: float,
+    style_loss: Callable[[F64, Any], tuple[float, F64]] = gram_loss,
 ) -> tuple[dict[str, float], F64]:
     """Return the weighted terms and the gradient.
 
-    `content` and `style` map a layer to its weight and target.
+    `content` and `style` map a layer to its weight and target; `style_loss` returns a loss and its
+    derivative with respect to the features.
     """
     values = network.forward(image)
     losses: dict[str, float] = {}
@@ -146,13 +155,9 @@ def objective(
         losses[f"content_loss.{layer}"] = weight * float(np.mean(difference**2))
         cotangents[layer] = weight * 2 * difference / difference.size
     for layer, (weight, target) in style.items():
-        features = values[layer]
-        flat = features.reshape(len(features), -1)
-        difference = gram(features) - target
-        losses[f"style_loss.{layer}"] = weight * float(np.mean(difference**2))
-        factor = weight * 4 / (difference.size * features.size)
-        share = (factor * difference @ flat).reshape(features.shape)
-        cotangents[layer] = cotangents.get(layer, 0) + share
+        loss, share = style_loss(values[layer], target)
+        losses[f"style_loss.{layer}"] = weight * loss
+        cotangents[layer] = cotangents.get(layer, 0) + weight * share
     gradient = network.backward(cotangents)
 
     x = image.astype(np.float64)

@@ -115,9 +115,11 @@ def task_of(
 
 def task_for(network: Network, image: npt.NDArray[np.float32]) -> Task:
     terms = network.encoder, network.content_layers, network.style_layers
-    targets = targets_for(*terms, image)
-    weights = balanced_weights(*terms, image, targets)
-    return Task(network, image, targets, weights, *evaluate_oracle(*terms, image, targets, weights))
+    statistic = network.form.statistic
+    targets = targets_for(*terms, image, statistic)
+    weights = balanced_weights(*terms, image, targets, statistic)
+    expected = evaluate_oracle(*terms, image, targets, weights, statistic)
+    return Task(network, image, targets, weights, *expected)
 
 
 def streaming_of(network: Network, rows: int, keeping: Keeping | None = None) -> Streaming:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numpy_network import NumpyNetwork, gram, objective
+from numpy_network import NumpyNetwork, objective
+from style_statistics import loss_of, target_of
 
 from impasto.export.encoder import Encoder
 
@@ -26,12 +28,20 @@ def oracle_of(encoder: Encoder) -> NumpyNetwork:
     return NumpyNetwork(layers, encoder.arrays, preprocessing)
 
 
-def targets_for(encoder: Encoder, content: Layers, style: Layers, image: Array) -> Arrays:
+def targets_for(
+    encoder: Encoder, content: Layers, style: Layers, image: Array, statistic: str = "gram"
+) -> Arrays:
     """Targets from the mirrored, darkened image: real features, none of them met."""
     values = oracle_of(encoder).forward(image[0, :, ::-1, ::-1] * 0.7)
     found: Arrays = {f"content.{name}": values[name][None] for name in content}
-    found |= {f"style.{name}": gram(values[name]) for name in style}
-    return {name: np.ascontiguousarray(value, np.float32) for name, value in found.items()}
+    for name in style:
+        for kind, value in target_of(statistic, values[name]).items():
+            found[_input(kind, name)] = value
+    return {name: np.array(value, np.float32, order="C") for name, value in found.items()}
+
+
+def _input(kind: str, layer: str) -> str:
+    return f"style.{layer}" if kind == "gram" else f"style_{kind}.{layer}"
 
 
 def evaluate_oracle(
@@ -41,22 +51,34 @@ def evaluate_oracle(
     image: Array,
     targets: Mapping[str, Array],
     weights: Mapping[str, float],
+    statistic: str = "gram",
 ) -> tuple[dict[str, float], npt.NDArray[np.float64]]:
     """Return the weighted terms and the gradient, (3, H, W)."""
+
+    def target(layer: str) -> Arrays:
+        kinds = ("gram", "mean", "ridge", "strength", "deviation", "root")
+        return {k: targets[_input(k, layer)] for k in kinds if _input(k, layer) in targets}
+
     return objective(
         oracle_of(encoder),
         image[0],
         {n: (weights[f"content_weight.{n}"], targets[f"content.{n}"][0]) for n in content},
-        {n: (weights[f"style_weight.{n}"], targets[f"style.{n}"]) for n in style},
+        {n: (weights[f"style_weight.{n}"], target(n)) for n in style},
         weights["tv_weight"],
+        partial(loss_of, statistic),
     )
 
 
 def balanced_weights(
-    encoder: Encoder, content: Layers, style: Layers, image: Array, targets: Mapping[str, Array]
+    encoder: Encoder,
+    content: Layers,
+    style: Layers,
+    image: Array,
+    targets: Mapping[str, Array],
+    statistic: str = "gram",
 ) -> dict[str, float]:
     """Return weights that make every term 1, so that none drowns the others."""
     ones = {f"content_weight.{n}": 1.0 for n in content}
     ones |= {f"style_weight.{n}": 1.0 for n in style} | {"tv_weight": 1.0}
-    losses, _ = evaluate_oracle(encoder, content, style, image, targets, ones)
+    losses, _ = evaluate_oracle(encoder, content, style, image, targets, ones, statistic)
     return {weight: 1 / losses[weight.replace("_weight", "_loss")] for weight in ones}

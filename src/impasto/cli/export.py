@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 
 __all__ = ["export"]
 
-_OPTIONS = ("weights", "pooling", "pool_rounding", "content_layers", "style_layers")
+_OPTIONS = (
+    "weights",
+    "pooling",
+    "pool_rounding",
+    "content_layers",
+    "style_layers",
+    "style_statistic",
+)
 KINDS = ("features", "gradient")
 
 
