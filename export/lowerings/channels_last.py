@@ -21,13 +21,7 @@ import onnx
 from onnx import helper
 
 from impasto.export.graph import GraphBuilder
-from impasto.export.lowerings.winograd import (
-    Pads,
-    Worthwhile,
-    append_winograd,
-    output_size,
-    tile_counts,
-)
+from impasto.export.lowerings.winograd import FILTERS, Pads, Worthwhile, append_winograd
 
 __all__ = ["convolve_by_winograd"]
 
@@ -41,8 +35,8 @@ _TO_FIRST = [0, 3, 1, 2]
 def convolve_by_winograd(graph: GraphBuilder, table: Collection[Worthwhile]) -> None:
     """Replace the convolutions that `table` covers, in place.
 
-    A convolution qualifies if it is 3×3 with stride, dilation and group 1, of one picture of known
-    size, and its weight is known. Names of values and their numbers, up to rounding, stay.
+    A convolution qualifies if it has stride, dilation and group 1, one picture of known size and a
+    known weight of 3×3 or 5×5. Names of values and their numbers, up to rounding, stay.
     """
     _Pass(graph, table).run()
 
@@ -92,9 +86,11 @@ class _Pass:
         if size is None or pads is None:
             return None
         weight = self._graph.array_of(node.input[1])
-        if weight is None or weight.shape[2:] != (3, 3) or min(output_size(size, pads)) < 1:
+        if weight is None or (minimal := FILTERS.get(weight.shape[2])) is None:
             return None
-        tiles = prod(tile_counts(size, pads))
+        if min(minimal.output_size(size, pads)) < 1:
+            return None
+        tiles = prod(minimal.tile_counts(size, pads))
         worthwhile = any(row.covers(weight.shape, tiles) for row in self._table)
         return _Wide(size, pads, weight) if worthwhile else None
 

@@ -1,17 +1,18 @@
-"""Winograd's minimal filtering F(4×4, 3×3) for wide 3×3 convolutions, in standard operators.
+"""Winograd's minimal filtering for wide 3×3 and 5×5 convolutions, in standard operators.
 
-A tile of 4×4 outputs takes 36 multiplications for each pair of channels instead of 144 (Lavin and
-Gray 2016, arXiv:1509.09308). The transforms before and after the products cost memory traffic that
-does not grow with the channels, so it pays where there are many: `Worthwhile` says where.
+F(4×4, 3×3): a tile of 4×4 outputs takes 36 multiplications for each pair of channels instead of 144
+(Lavin and Gray 2016, arXiv:1509.09308); F(2×2, 5×5): one of 2×2 outputs 36 instead of 100. The
+transforms before and after the products cost memory traffic that does not grow with the channels,
+so it pays where there are many: `Worthwhile` says where.
 
-For input D in tiles d of 6×6, weights g and outputs y in tiles of 4×4:
+For input D in tiles d of 6×6, weights g and outputs y in tiles of 4×4 (and 2×2 for 5×5 weights):
 
 ====================  ============================================================================
 tiles                 d[p, k, c], a Gather of whole rows of channels from the padded input
 V = Bᵀ d B            one product with the 36×36 matrix Bᵀ⊗Bᵀ for each tile
-U = G g Gᵀ            one product with the 36×9 matrix G⊗G, for all weights
+U = G g Gᵀ            one product with the 36×9 (36×25) matrix G⊗G, for all weights
 M[k] = V[k] U[k]      36 products over the channels: the arithmetic
-y = Aᵀ M A            one product with the 16×36 matrix Aᵀ⊗Aᵀ
+y = Aᵀ M A            one product with the 16×36 (4×36) matrix Aᵀ⊗Aᵀ
 ====================  ============================================================================
 
 All of it is channels-last, because then every copy moves whole rows of channels;
@@ -31,27 +32,66 @@ doi:10.1145/3412380) explain why such sets differ. bfloat16 is out of the questi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from impasto.export.graph import GraphBuilder
-from impasto.export.lowerings.toom_cook import toom_cook
+from impasto.export.lowerings.toom_cook import Transforms, toom_cook
 
-__all__ = ["Pads", "Worthwhile", "append_winograd", "output_size", "tile_counts"]
+__all__ = ["FILTERS", "Filter", "Pads", "Worthwhile", "append_winograd"]
 
-TILE = 4
-TAPS = 3
-SIDE = TILE + TAPS - 1  # of the input's tile
+SIDE = 6  # of the input's tile
 
 POINTS = tuple(Fraction(*ratio) for ratio in ((0, 1), (5, 8), (-5, 8), (3, 2), (-3, 2)))
-TRANSFORMS = toom_cook(POINTS, TAPS).squared()
 
 Pads = tuple[int, int, int, int]
 """Rows above, columns left, rows below, columns right, as in ONNX."""
+
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Minimal filtering with kernels of one size.
+
+    Parameters
+    ----------
+    taps : int
+        Side of the kernel.
+    transforms : Transforms
+        In two dimensions.
+    """
+
+    taps: int
+    transforms: Transforms
+
+    @property
+    def tile(self) -> int:
+        """Side of a tile of outputs."""
+        return SIDE + 1 - self.taps
+
+    def output_size(self, size: Size, pads: Pads) -> Size:
+        """Return (height, width) of what a convolution makes of `size`."""
+        top, left, bottom, right = pads
+        return size[0] + top + bottom - self.taps + 1, size[1] + left + right - self.taps + 1
+
+    def tile_counts(self, size: Size, pads: Pads) -> Size:
+        """Return how many tiles cover the output, along its height and its width."""
+        height, width = self.output_size(size, pads)
+        return -(-height // self.tile), -(-width // self.tile)
+
+
+FILTERS: Mapping[int, Filter] = MappingProxyType(
+    {taps: Filter(taps, toom_cook(POINTS, taps).squared()) for taps in (3, 5)}
+)
+"""By the side of the kernel. All have tiles of `SIDE` inputs, and so the same points."""
 
 
 @dataclass(frozen=True)
@@ -65,39 +105,30 @@ class Worthwhile:
         time in proportion to C O, and the transforms cost time in proportion to C + O.
     tiles : int
         Fewest tiles: below, transforming the weights costs more than it saves.
+    taps : int
+        Side of the kernels the row is about.
     """
 
     channels: int
     tiles: int
+    taps: int = 3
 
     def covers(self, weight: tuple[int, ...], tiles: int) -> bool:
         """Whether a convolution with a weight of this shape and so many tiles is in the row."""
-        channels_out, channels_in = weight[:2]
+        channels_out, channels_in, *kernel = weight
         mean = 2 * channels_in * channels_out / (channels_in + channels_out)
-        return mean >= self.channels and tiles >= self.tiles
-
-
-def output_size(size: tuple[int, int], pads: Pads) -> tuple[int, int]:
-    """Return (height, width) of what a 3×3 convolution makes of `size`."""
-    top, left, bottom, right = pads
-    return size[0] + top + bottom - TAPS + 1, size[1] + left + right - TAPS + 1
-
-
-def tile_counts(size: tuple[int, int], pads: Pads) -> tuple[int, int]:
-    """Return how many tiles cover the output, along its height and its width."""
-    height, width = output_size(size, pads)
-    return -(-height // TILE), -(-width // TILE)
+        return kernel == [self.taps] * 2 and mean >= self.channels and tiles >= self.tiles
 
 
 def append_winograd(
     graph: GraphBuilder,
     image: str,
-    size: tuple[int, int],
+    size: Size,
     weight: npt.NDArray[Any],
     bias: str,
     pads: Pads,
 ) -> str:
-    """Append a 3×3 convolution with stride 1, and return its output, channels-last.
+    """Append a convolution with stride 1, and return its output, channels-last.
 
     Parameters
     ----------
@@ -107,7 +138,8 @@ def append_winograd(
         The input, channels-last: of shape (1, height, width, C).
     size : (height, width)
         Of the input. Any size: the last tiles are filled up with zeros and cut.
-    weight : ndarray of shape (O, C, 3, 3)
+    weight : ndarray of shape (O, C, taps, taps)
+        With a number of taps that `FILTERS` has.
     bias : str
         Value of shape (O,), or an empty string.
     pads : tuple
@@ -118,39 +150,45 @@ def append_winograd(
     str
         The output, of shape (1, height', width', O).
     """
-    channels_out, channels, *_ = weight.shape
-    rows, columns = tile_counts(size, pads)
-    padded = _padded(graph, image, size, pads, channels)
+    channels_out, channels, taps, _ = weight.shape
+    minimal = FILTERS[taps]
+    tiles = minimal.tile_counts(size, pads)
+    padded = _padded(graph, image, size, pads, channels, minimal)
     weights = _transformed_weights(graph, padded, weight)
-    gathered = graph.op("Gather", padded, _tile_cells(graph, rows, columns), name="tiles", axis=0)
-    tiles = graph.op("MatMul", _constant(graph, TRANSFORMS.input), gathered, name="transformed")
+    cells = _tile_cells(graph, tiles, minimal)
+    gathered = graph.op("Gather", padded, cells, name="tiles", axis=0)
+    transform = _constant(graph, minimal.transforms.input)
+    transformed = graph.op("MatMul", transform, gathered, name="transformed")
     products = graph.op(
-        "MatMul", graph.op("Transpose", tiles, perm=[1, 0, 2], name="by_point"), weights,
+        "MatMul", graph.op("Transpose", transformed, perm=[1, 0, 2], name="by_point"), weights,
         name="products",
     )  # fmt: skip
     flat = graph.op("Reshape", products, graph.constant([SIDE**2, -1]), name="flat")
-    outputs = graph.op("MatMul", _constant(graph, TRANSFORMS.output), flat, name="outputs")
-    return _assembled(graph, outputs, (rows, columns), channels_out, output_size(size, pads), bias)
+    back = _constant(graph, minimal.transforms.output)
+    outputs = graph.op("MatMul", back, flat, name="outputs")
+    size = minimal.output_size(size, pads)
+    return _assembled(graph, outputs, tiles, minimal.tile, channels_out, size, bias)
 
 
 def _padded(
-    graph: GraphBuilder, image: str, size: tuple[int, int], pads: Pads, channels: int
+    graph: GraphBuilder, image: str, size: Size, pads: Pads, channels: int, minimal: Filter
 ) -> str:
     """Return the input with zeros around and up to whole tiles, as rows of channels."""
-    rows, columns = tile_counts(size, pads)
+    rows, columns = minimal.tile_counts(size, pads)
     top, left = pads[:2]
-    bottom = rows * TILE + TAPS - 1 - size[0] - top
-    right = columns * TILE + TAPS - 1 - size[1] - left
+    bottom = rows * minimal.tile + minimal.taps - 1 - size[0] - top
+    right = columns * minimal.tile + minimal.taps - 1 - size[1] - left
     if any((top, left, bottom, right)):
         widths = graph.constant([0, top, left, 0, 0, bottom, right, 0], "pads")
         image = graph.op("Pad", image, widths, name="padded")
     return graph.op("Reshape", image, graph.constant([-1, channels]), name="cells")
 
 
-def _tile_cells(graph: GraphBuilder, rows: int, columns: int) -> str:
+def _tile_cells(graph: GraphBuilder, tiles: Size, minimal: Filter) -> str:
     """Return, for each tile and each of its 36 cells, the number of the cell in the input."""
-    width = columns * TILE + TAPS - 1
-    corner = TILE * (width * np.arange(rows)[:, None] + np.arange(columns))
+    rows, columns = tiles
+    width = columns * minimal.tile + minimal.taps - 1
+    corner = minimal.tile * (width * np.arange(rows)[:, None] + np.arange(columns))
     inside = width * np.arange(SIDE)[:, None] + np.arange(SIDE)
     cells = corner.reshape(-1, 1) + inside.reshape(1, -1)
     return graph.constant(cells.astype(np.int64), "tile_cells")
@@ -161,11 +199,12 @@ def _transformed_weights(graph: GraphBuilder, cells: str, weight: npt.NDArray[An
 
     The transposition is of all of it, so that ONNX Runtime takes it into the product.
     """
-    channels_out, channels, *_ = weight.shape
+    channels_out, channels, side, _ = weight.shape
     first = graph.op("Slice", cells, graph.constant([0, 0]), graph.constant([1, 1]), name="any")
     one = graph.op("Pow", first, graph.constant(0.0, "zero"), name="one")
-    transform = graph.op("Mul", _constant(graph, TRANSFORMS.filter), one, name="filter_transform")
-    taps = weight.transpose(2, 3, 0, 1).reshape(TAPS**2, -1)
+    constant = _constant(graph, FILTERS[side].transforms.filter)
+    transform = graph.op("Mul", constant, one, name="filter_transform")
+    taps = weight.transpose(2, 3, 0, 1).reshape(side**2, -1)
     values = graph.op("MatMul", transform, _constant(graph, taps, "taps"), name="weights")
     shape = graph.constant([SIDE**2, channels_out, channels])
     by_point = graph.op("Reshape", values, shape, name="weights_by_point")
@@ -175,17 +214,18 @@ def _transformed_weights(graph: GraphBuilder, cells: str, weight: npt.NDArray[An
 def _assembled(
     graph: GraphBuilder,
     outputs: str,
-    tiles: tuple[int, int],
+    tiles: Size,
+    side: int,
     channels: int,
-    size: tuple[int, int],
+    size: Size,
     bias: str,
 ) -> str:
-    """Return the picture of which `outputs`, of shape (16, tiles · channels), are the tiles."""
+    """Return the picture of which `outputs`, of shape (side², tiles · channels), are the tiles."""
     rows, columns = tiles
-    split = graph.constant([TILE, TILE, rows, columns, channels])
+    split = graph.constant([side, side, rows, columns, channels])
     cells = graph.op("Reshape", outputs, split, name="output_tiles")
     mixed = graph.op("Transpose", cells, perm=[2, 0, 3, 1, 4], name="side_by_side")
-    whole = (rows * TILE, columns * TILE)
+    whole = (rows * side, columns * side)
     image = graph.op("Reshape", mixed, graph.constant([1, *whole, channels]), name="whole_tiles")
     if whole != size:
         image = graph.op(

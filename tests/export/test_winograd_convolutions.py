@@ -22,7 +22,7 @@ from impasto.export.reference import evaluate
 
 F64 = npt.NDArray[np.float64]
 
-ALWAYS = (Worthwhile(1, 1),)
+ALWAYS = (Worthwhile(1, 1), Worthwhile(1, 1, taps=5))
 
 
 def normal(*shape: int, seed: int = 0) -> F64:
@@ -63,16 +63,21 @@ def padded(image: F64, pads: tuple[int, int, int, int]) -> F64:
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(
     channels=st.tuples(st.integers(1, 7), st.integers(1, 7)),
+    taps=st.sampled_from((3, 5)),
     size=st.tuples(st.integers(1, 19), st.integers(1, 19)),
     pads=st.tuples(*[st.integers(0, 3)] * 4),
     biased=st.booleans(),
 )
 def test_any_size_and_pads_give_the_convolution(
-    channels: tuple[int, int], size: tuple[int, int], pads: tuple[int, int, int, int], biased: bool
+    channels: tuple[int, int],
+    taps: int,
+    size: tuple[int, int],
+    pads: tuple[int, int, int, int],
+    biased: bool,
 ) -> None:
-    assume(size[0] + pads[0] + pads[2] >= 3)
-    assume(size[1] + pads[1] + pads[3] >= 3)
-    image, weight = normal(channels[0], *size), normal(*channels[::-1], 3, 3, seed=1)
+    assume(size[0] + pads[0] + pads[2] >= taps)
+    assume(size[1] + pads[1] + pads[3] >= taps)
+    image, weight = normal(channels[0], *size), normal(*channels[::-1], taps, taps, seed=1)
     bias = normal(channels[1], seed=2) if biased else None
     model = convolution((1, *image.shape), weight, bias, pads=list(pads))
     assert "Conv" not in ops(model)
@@ -91,7 +96,7 @@ def test_any_size_and_pads_give_the_convolution(
         (3, {"dilations": [2, 2]}),
         (3, {"auto_pad": "SAME_UPPER"}),
         (3, {"group": 2}),
-        (5, {}),
+        (7, {}),
         (1, {}),
     ],
 )
@@ -120,9 +125,10 @@ def test_a_weight_computed_at_run_time_stays() -> None:
         (Worthwhile(8, 4), True),
         (Worthwhile(9, 4), False),
         (Worthwhile(8, 5), False),
+        (Worthwhile(8, 4, taps=5), False),
     ],
 )
-def test_the_table_decides_by_channels_and_tiles(row: Worthwhile, covers: bool) -> None:
+def test_the_table_decides_by_channels_tiles_and_taps(row: Worthwhile, covers: bool) -> None:
     # 6 and 12 channels have the harmonic mean 8; 8×8 outputs are 4 tiles.
     model = convolution((1, 6, 10, 10), normal(12, 6, 3, 3), table=(row,))
     assert ("Conv" not in ops(model)) == covers

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from impasto.export.lowerings.toom_cook import Transforms, toom_cook
-from impasto.export.lowerings.winograd import POINTS, TRANSFORMS
+from impasto.export.lowerings.winograd import FILTERS, POINTS
 
 eighths = st.fractions(-4, 4, max_denominator=8)
 
@@ -57,18 +57,21 @@ def test_points_of_lavin_and_gray_give_their_matrices_up_to_scales() -> None:
     np.testing.assert_allclose(np.abs(transforms.filter[3]), [1 / 24, 1 / 12, 1 / 6])
 
 
-def test_two_dimensions_are_one_after_the_other() -> None:
+@pytest.mark.parametrize(("taps", "outputs"), [(3, 4), (5, 2)])
+def test_two_dimensions_are_one_after_the_other(taps: int, outputs: int) -> None:
     rng = np.random.default_rng(3)
-    tile, kernel = rng.normal(size=(6, 6)), rng.normal(size=(3, 3))
-    products = (TRANSFORMS.filter @ kernel.ravel()) * (TRANSFORMS.input @ tile.ravel())
-    found = (TRANSFORMS.output @ products).reshape(4, 4)
-    windows = np.lib.stride_tricks.sliding_window_view(tile, (3, 3))
+    transforms = FILTERS[taps].transforms
+    tile, kernel = rng.normal(size=(6, 6)), rng.normal(size=(taps, taps))
+    products = (transforms.filter @ kernel.ravel()) * (transforms.input @ tile.ravel())
+    found = (transforms.output @ products).reshape(outputs, outputs)
+    windows = np.lib.stride_tricks.sliding_window_view(tile, (taps, taps))
     np.testing.assert_allclose(found, np.tensordot(windows, kernel, 2), rtol=0, atol=1e-13)
 
 
-@pytest.mark.parametrize("matrix", [TRANSFORMS.output, TRANSFORMS.input])
-def test_what_data_passes_through_is_exact_in_float32(matrix: np.ndarray) -> None:
-    np.testing.assert_array_equal(matrix.astype(np.float32), matrix)
+@pytest.mark.parametrize("taps", FILTERS)
+def test_what_data_passes_through_is_exact_in_float32(taps: int) -> None:
+    for matrix in (FILTERS[taps].transforms.output, FILTERS[taps].transforms.input):
+        np.testing.assert_array_equal(matrix.astype(np.float32), matrix)
 
 
 def test_the_chosen_points_err_less_than_those_of_lavin_and_gray() -> None:
