@@ -31,6 +31,7 @@ from impasto.engine.style_losses import style_term
 from impasto.engine.style_targets import mean_layers, style_targets
 from impasto.export.gradient import light_feature_graph, light_gradient_graph
 from impasto.export.guides import layer_of
+from impasto.export.lowerings import for_probes
 from impasto.export.strips import segments_of
 
 __all__ = ["LIMITS", "Limits", "Verdict", "graph_sources", "probe_image", "probe_size", "verify"]
@@ -111,7 +112,7 @@ def verify(
         imported, only where no verdict is remembered.
     network : Network
     lowering : str
-        Lowering that `backend` will run.
+        Lowering that `backend` will run. The probe runs its form for probes.
     size : (height, width)
         Size of the real run; the probe has the same remainders, so that it takes the same paths
         through incomplete pooling windows.
@@ -178,7 +179,7 @@ def _compare(
     inputs = {**inputs, **balanced}
     expected = _run(judge, inputs, image)
     del judge  # before there is another
-    found = _evaluate(backend, network, lowering, inputs, image, keeping)
+    found = _evaluate(backend, network, for_probes(lowering), inputs, image, keeping)
     return _judge(found, expected, LIMITS[backend.precision], _relative_errors(features, outputs))
 
 

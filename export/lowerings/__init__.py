@@ -12,9 +12,10 @@ nhwc         Gram matrices and their cotangents from features with the channels 
              times as fast in bfloat16 and 1.06 times in float32 (`benchmarks/evaluation.py`).
 ===========  =====================================================================================
 
-Each of them followed by ``-winograd`` is the same with the wide 3×3 convolutions, forward and
-backward, computed by Winograd's minimal filtering, and what lies between them channels-last
+Each of them followed by ``-winograd`` is the same with the wide 3×3 and 5×5 convolutions, forward
+and backward, computed by Winograd's minimal filtering, and what lies between them channels-last
 (`winograd`, `channels_last`). `WINOGRAD` is the table that says which. For float32 only.
+Followed by ``-winograd-anywhere`` it is so at any size of the picture: for small probes.
 """
 
 from __future__ import annotations
@@ -31,9 +32,17 @@ from impasto.export.lowerings.channels_last import convolve_by_winograd
 from impasto.export.lowerings.winograd import Worthwhile
 from impasto.export.registry import PORTABLE, Rules
 
-__all__ = ["LOWERINGS", "WINOGRAD", "Lowering", "lowering", "without_winograd"]
+__all__ = [
+    "LOWERINGS",
+    "WINOGRAD",
+    "Lowering",
+    "for_probes",
+    "lowering",
+    "without_winograd",
+]
 
 _SUFFIX = "-winograd"
+_ANYWHERE = "-anywhere"
 
 WINOGRAD: Mapping[str, tuple[Worthwhile, ...]] = MappingProxyType(
     {
@@ -42,11 +51,7 @@ WINOGRAD: Mapping[str, tuple[Worthwhile, ...]] = MappingProxyType(
         "nhwc": (Worthwhile(channels=160, tiles=1),),
     }
 )
-"""Where Winograd pays, by the lowering it is put on; ``benchmarks/winograd.py`` measures it.
-
-Fewer than 64 tiles do not pay by themselves, but then little is lost (of VGG-19 at 128 pixels a
-fifth of a short time), and verification on its small probe sees the layers of the real run.
-"""
+"""Where Winograd pays, by the lowering it is put on; ``benchmarks/winograd.py`` measures it."""
 
 
 @dataclass(frozen=True)
@@ -78,19 +83,22 @@ _PLAIN = {
 }
 
 
-def _with_winograd(name: str) -> Lowering:
+def _with_winograd(name: str, *, anywhere: bool = False) -> Lowering:
     """Return the lowering `name` with Winograd before its own last pass."""
     plain = _PLAIN[name]
 
     def finish(graph: GraphBuilder) -> None:
-        convolve_by_winograd(graph, WINOGRAD[name])
+        rows = WINOGRAD[name]
+        convolve_by_winograd(graph, [replace(row, tiles=1) for row in rows] if anywhere else rows)
         plain.finish(graph)
 
     return replace(plain, finish=finish)
 
 
 LOWERINGS: Mapping[str, Lowering] = MappingProxyType(
-    _PLAIN | {f"{name}{_SUFFIX}": _with_winograd(name) for name in WINOGRAD}
+    _PLAIN
+    | {f"{name}{_SUFFIX}": _with_winograd(name) for name in WINOGRAD}
+    | {f"{name}{_SUFFIX}{_ANYWHERE}": _with_winograd(name, anywhere=True) for name in WINOGRAD}
 )
 
 
@@ -110,3 +118,12 @@ def lowering(name: str) -> Lowering:
 def without_winograd(name: str) -> str:
     """Return the name of the lowering that `name` is without Winograd; itself if it has none."""
     return name.removesuffix(_SUFFIX)
+
+
+def for_probes(name: str) -> str:
+    """Return the lowering that does on a small picture what `name` does on a large one.
+
+    It is the same but for the size at which Winograd begins: it computes every layer by Winograd
+    that `name` does at some size.
+    """
+    return f"{name}{_ANYWHERE}" if name.endswith(_SUFFIX) else name
