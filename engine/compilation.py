@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from impasto.engine.backends import open_backend
+from impasto.engine.backends import open_backend, open_reference
 from impasto.engine.backends.base import Backend, CompiledGraph
 from impasto.engine.network import Network
 from impasto.engine.options import Options, PrecisionChoice
@@ -47,8 +47,8 @@ def candidates(options: Options) -> Iterator[Candidate]:
 
     First what was asked for or chosen by ``auto``; then, for when that computes wrong numbers, the
     same runtime in float32, ONNX Runtime, and last ONNX Runtime with the portable lowering, which
-    is the reference itself and therefore never fails the comparison. Each that convolves by
-    Winograd is followed by itself without.
+    is the reference's own up to what the runtime rewrites. Each that convolves by Winograd is
+    followed by itself without.
     """
     first = _open(options)
     yield from _forms(first)
@@ -98,17 +98,14 @@ def verified(
     BackendError
         If every candidate fails to run.
     """
-    reference = partial(open_backend, "onnxruntime", "f32", options.threads)
+    reference = partial(open_reference, options.threads)
     for candidate in candidates(options):
-        forms = list(keepings)
-        if candidate.lowering == REFERENCE_LOWERING and candidate.backend.name == "onnxruntime":
-            forms = [keeping for keeping in keepings if keeping is not None]  # else: itself
         try:
             verdicts = [
                 verify(
                     candidate.backend, reference, network, candidate.lowering, size, cache, keeping
                 )
-                for keeping in forms
+                for keeping in keepings
             ]
         except BackendError as error:
             logger.warning("%s does not run here (%s); falling back.", candidate, error)

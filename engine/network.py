@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from impasto.engine.backends.constants import PagedArrays, PagedConstants
 from impasto.engine.options import PRESETS, Options
 from impasto.errors import OptionError, UnknownNameError
-from impasto.export.encoder import Encoder, feature_size
+from impasto.export.encoder import Arrays, Encoder, feature_size
 from impasto.export.guides import UNGUIDED, Guides
 from impasto.export.losses.form import GRAM, LossForm
 from impasto.models import Model, model_spec
@@ -101,9 +102,17 @@ def network_for(model: Model, options: Options) -> Network:
     content = architecture.in_order(options.content_layers)
     style = architecture.in_order(options.style_layers)
     used = _with_pooling(architecture.truncated(content + style), options)
-    arrays = model.arrays_of([layer.name for layer in used.layers])
+    arrays = _seldom_in_memory(model.arrays_of([layer.name for layer in used.layers]))
     encoder = Encoder(model.spec.name, used.layers, arrays, model.preprocessing)
     return Network(encoder, content, style, form=LossForm(options.style_statistic))
+
+
+def _seldom_in_memory(arrays: Arrays) -> Arrays:
+    """Return the same arrays in a file, if they take memory; a run reads them a few times."""
+    if not isinstance(arrays, dict):
+        return arrays
+    paged = PagedConstants.of(arrays)
+    return arrays if paged is None else PagedArrays(paged)
 
 
 def _with_pooling(architecture: Architecture, options: Options) -> Architecture:

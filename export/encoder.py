@@ -16,6 +16,7 @@ import numpy.typing as npt
 from impasto.export.graph import GraphBuilder
 
 __all__ = [
+    "Arrays",
     "Encoder",
     "LayerLike",
     "PreprocessingLike",

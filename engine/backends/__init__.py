@@ -20,6 +20,7 @@ __all__ = [
     "available_backends",
     "choose",
     "open_backend",
+    "open_reference",
 ]
 
 NAMES = ("onnxruntime", "openvino", "cuda")
@@ -104,6 +105,13 @@ def open_backend(
     from impasto.engine.backends.onnxruntime_cpu import OnnxRuntimeCpu
 
     return OnnxRuntimeCpu(threads)
+
+
+def open_reference(threads: int = 0) -> Backend:
+    """Return what the others are compared with: ONNX Runtime on the CPU, its graphs as they are."""
+    from impasto.engine.backends.onnxruntime_cpu import OnnxRuntimeCpu
+
+    return OnnxRuntimeCpu(threads, blocked=False)
 
 
 def _precision_of(name: str, asked: PrecisionChoice, device: int = 0) -> Precision:

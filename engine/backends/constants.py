@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import mmap
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from impasto.engine.mapped import MappedArray
 from impasto.errors import OptionError
 from impasto.models.weights.cache import cache_directory
 
-__all__ = ["PagedConstants", "can_page"]
+__all__ = ["PagedArrays", "PagedConstants", "can_page"]
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +77,32 @@ class PagedConstants:
     def release(self) -> None:
         """Take them out of resident memory until they are read."""
         self._mapped.release(self._mapped.array)
+
+
+class PagedArrays(Mapping[str, Array]):
+    """Arrays that are in memory only where they were asked for: each time as a new copy.
+
+    Parameters
+    ----------
+    constants : PagedConstants
+    """
+
+    def __init__(self, constants: PagedConstants) -> None:
+        self._constants = constants
+
+    def __getitem__(self, name: str) -> Array:
+        """Return a copy of the array called `name`."""
+        found = self._constants.arrays[name].copy()
+        self._constants.release()
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        """Return the names."""
+        return iter(self._constants.arrays)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._constants.arrays)
 
 
 def can_page() -> bool:

@@ -34,14 +34,18 @@ class OnnxRuntimeCpu:
     ----------
     threads : int
         Threads of an operator; 0 is one per available core.
+    blocked : bool
+        Whether the runtime may rewrite convolutions for its blocked layouts: faster, but while it
+        does, the weights are there twice more.
     """
 
     name = "onnxruntime"
     precision: Precision = "f32"
     lowering = "nchwc"
 
-    def __init__(self, threads: int = 0) -> None:
+    def __init__(self, threads: int = 0, *, blocked: bool = True) -> None:
         self.threads = threads or available_cores()
+        self._blocked = blocked
 
     @property
     def fingerprint(self) -> str:
@@ -57,6 +61,8 @@ class OnnxRuntimeCpu:
     ) -> OnnxRuntimeGraph:
         """Compile `model`; see `Backend.compile`."""
         options = session_options(self.threads)
+        if not self._blocked:
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
         if one_of_many and _shared_arena():
             options.add_session_config_entry("session.use_env_allocators", "1")
         if not isinstance(model, LightModel):
@@ -203,6 +209,7 @@ class OnnxRuntimeGraph:
         self._sizes = {name: value.shape for name, value in found.items()}
         self._arrays = output_arrays(self._sizes)
         self._shapes = shapes
+        return_freed_memory()  # what only a first run needs
         return found
 
 

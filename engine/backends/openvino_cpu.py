@@ -154,6 +154,7 @@ class OpenVinoGraph:
             array[...] = found[name].data
         self._write_into(arrays)
         self._shapes = shapes
+        return_freed_memory()  # what only a first run needs
 
     def _write_into(self, arrays: dict[str, FloatArray]) -> None:
         for name, array in arrays.items():
