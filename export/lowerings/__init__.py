@@ -46,9 +46,9 @@ _ANYWHERE = "-anywhere"
 
 WINOGRAD: Mapping[str, tuple[Worthwhile, ...]] = MappingProxyType(
     {
-        "portable": (Worthwhile(channels=160, tiles=1),),
-        "nchwc": (Worthwhile(channels=256, tiles=1),),
-        "nhwc": (Worthwhile(channels=160, tiles=1),),
+        "portable": (Worthwhile(channels=160, tiles=32), Worthwhile(100, tiles=32, taps=5)),
+        "nchwc": (Worthwhile(channels=256, tiles=32), Worthwhile(100, tiles=32, taps=5)),
+        "nhwc": (Worthwhile(channels=160, tiles=32), Worthwhile(100, tiles=32, taps=5)),
     }
 )
 """Where Winograd pays, by the lowering it is put on; ``benchmarks/winograd.py`` measures it."""
