@@ -2,14 +2,16 @@
 
     python benchmarks/footprint.py --save
 
-Every case is a real `impasto paint` of three iterations in a process of its own; the prediction is
-what the same process said before it began.
+Every case is a real `impasto paint` of three iterations in a process of its own, with an empty
+cache and then again: the first run verifies the backend, which takes memory too. The prediction is
+what `impasto plan` says before. NIN has random weights, which take the same memory.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -17,13 +19,21 @@ from pathlib import Path
 from typing import Any
 
 from machine_description import describe
+from safetensors.numpy import save_file
+from saving import add_save_option, save
 
-RESULTS = Path(__file__).parent / "results"
+from impasto.engine.backends import available_backends
+from impasto.models.registry import model_spec
+from impasto.models.weights.random_weights import random_weights
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
-BACKENDS = (("openvino", "bf16"), ("onnxruntime", "f32"), ("openvino", "f32"))
+NIN = ("--preset", "nin", "--scales", "1")
 
 CASES: tuple[tuple[str, ...], ...] = (
+    (*NIN, "--size", "512"),
+    (*NIN, "--size", "1024"),
+    (*NIN, "--size", "2048"),
     ("--size", "256", "--scales", "1"),
     ("--size", "512", "--scales", "1"),
     ("--size", "1024", "--scales", "1"),
@@ -35,58 +45,79 @@ CASES: tuple[tuple[str, ...], ...] = (
 )
 
 
-def measure(backend: str, precision: str, case: tuple[str, ...]) -> dict[str, Any]:
-    """Paint one case; return its prediction and its peak."""
+def measure(backend: str, precision: str, case: tuple[str, ...], weights: Path) -> dict[str, Any]:
+    """Paint one case twice; return its prediction and its peaks."""
     arguments = ["--backend", backend, "--precision", precision, *case, "--iterations", "3"]
-    pictures = [str(EXAMPLES / name) for name in ("pagoda.jpg", "village_street.jpg")]
+    if "nin" in case:
+        arguments += ["--weights", str(weights)]
+    pictures = [str(EXAMPLES / name) for name in ("astronaut.jpg", "village_street.jpg")]
     command = [sys.executable, "-m", "impasto"]
-    planned = _json([*command, "plan", *pictures, *arguments, "--json"])
     with tempfile.TemporaryDirectory() as folder:
-        output = str(Path(folder) / "out.png")
-        quiet = ["--print-every", "0", "--json", "--checkpoint", "off"]
-        painted = _json([*command, "paint", *pictures, "-o", output, *arguments, *quiet])
-    predicted, peak = planned["peak_bytes"], painted["peak_rss_bytes"]
+        environment = {**os.environ, "IMPASTO_CACHE": folder}
+        planned = _json([*command, "plan", *pictures, *arguments, "--json"], environment)
+        paint = [*command, "paint", *pictures, "-o", str(Path(folder) / "out.png"), *arguments]
+        paint += ["--print-every", "0", "--json", "--checkpoint", "off", "--overwrite"]
+        first, second = (_json(paint, environment) for _ in range(2))
+    predicted, peak = planned["peak_bytes"], first["peak_rss_bytes"]
     return {
         "backend": backend,
         "precision": precision,
         "arguments": list(case),
-        "execution": painted["execution"],
+        "execution": first["execution"],
         "predicted_bytes": predicted,
         "measured_bytes": peak,
+        "second_run_bytes": second["peak_rss_bytes"],
         "ratio": predicted / peak,
-        "seconds_optimize": painted["seconds"]["optimize"],
+        "seconds_optimize": first["seconds"]["optimize"],
     }
 
 
-def _json(command: list[str]) -> dict[str, Any]:
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+def _json(command: list[str], environment: dict[str, str]) -> dict[str, Any]:
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
 def main() -> None:
     """Measure the grid and print a table; with ``--save`` write the result too."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--backend", action="append", choices=[name for name, _ in BACKENDS])
-    parser.add_argument("--save", action="store_true", help="write results/footprint.json")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--backend", action="append", choices=("openvino", "onnxruntime"))
+    parser.add_argument("--size", action="append", help="only the cases of this size")
+    add_save_option(parser, "footprint")
     asked = parser.parse_args()
-    rows = []
-    for backend, precision in BACKENDS:
-        if asked.backend and backend not in asked.backend:
-            continue
-        for case in CASES:
-            row = measure(backend, precision, case)
-            rows.append(row)
-            print(
-                f"{backend:12} {precision:5} {' '.join(case):52} {row['execution']['mode']:6} "
-                f"predicted {row['predicted_bytes'] / 2**20:6.0f} MB, measured "
-                f"{row['measured_bytes'] / 2**20:6.0f} MB, ratio {row['ratio']:.2f}",
-                flush=True,
-            )
-            if asked.save:
-                RESULTS.mkdir(exist_ok=True)
-                result = {"machine": describe(), "cases": rows}
-                (RESULTS / "footprint.json").write_text(json.dumps(result, indent=1) + "\n")
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        weights = Path(folder) / "nin.safetensors"
+        save_file(random_weights(model_spec("nin").architecture, seed=1), weights)
+        for backend, precision in configurations(asked.backend):
+            for case in CASES:
+                if asked.size and not set(asked.size) & set(case):
+                    continue
+                rows.append(measure(backend, precision, case, weights))
+                print(line_of(rows[-1]), flush=True)
+                save(asked, "footprint", {"machine": describe(), "cases": rows})
+
+
+def configurations(backends: list[str] | None) -> list[tuple[str, str]]:
+    """Return the runtimes on this machine's processor, with the precisions they have there."""
+    return [
+        (info.name, precision)
+        for info in available_backends()
+        for precision in info.precisions
+        if info.name in (backends or ("openvino", "onnxruntime"))
+    ]
+
+
+def line_of(row: dict[str, Any]) -> str:
+    """Return one case for a person."""
+    first, second = (row[name] / 2**20 for name in ("measured_bytes", "second_run_bytes"))
+    return (
+        f"{row['backend']:12} {row['precision']:5} {' '.join(row['arguments']):52} "
+        f"{row['execution']['mode']:6} predicted {row['predicted_bytes'] / 2**20:6.0f} MiB, "
+        f"first run {first:6.0f} MiB, second {second:6.0f} MiB, ratio {row['ratio']:.2f}"
+    )
 
 
 if __name__ == "__main__":

@@ -26,11 +26,12 @@ import numpy as np
 from machine_description import describe
 from performance_tables import agreement_line, peers_table
 from problem import Problem, square_problem
+from saving import add_save_option, save
 
 from impasto.engine.backends import available_backends
+from impasto.engine.machine import processor_flags
 
 HERE = Path(__file__).parent
-RESULTS = HERE / "results"
 MODELS = ("vgg19", "nin")
 SIZES = (256, 512, 784, 1024)
 TORCH = ("torch-f32", "torch-f32-nhwc", "torch-bf16", "torch-bf16-nhwc")
@@ -136,14 +137,24 @@ def summary(told: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def configurations() -> list[str]:
-    """Return PyTorch's configurations, and those of ours that this machine runs."""
+    """Return PyTorch's configurations, and those of ours that this machine runs.
+
+    Where the processor has no bfloat16, PyTorch emulates it, and takes many times as long as in
+    float32: that is nobody's choice, and not measured.
+    """
     ours = [
         f"{info.name}-{precision}"
         for info in available_backends()
         if info.name != "cuda"
         for precision in info.precisions
     ]
-    return [*TORCH, *sorted(ours)]
+    theirs = [name for name in TORCH if "bf16" not in name or has_bf16()]
+    return [*theirs, *sorted(ours)]
+
+
+def has_bf16() -> bool:
+    """Return whether the processor computes in bfloat16."""
+    return not {"avx512_bf16", "amx_bf16"}.isdisjoint(processor_flags())
 
 
 def main() -> None:
@@ -159,7 +170,7 @@ def main() -> None:
     parser.add_argument(
         "--seconds", type=float, default=1.0, help="how long a process repeats; at least once"
     )
-    parser.add_argument("--save", action="store_true", help="write results/peers.json")
+    add_save_option(parser, "peers")
     asked = parser.parse_args()
     result: dict[str, Any] = {"machine": describe(), "agreement": {}, "rows": []}
     with tempfile.TemporaryDirectory() as folder:
@@ -169,9 +180,7 @@ def main() -> None:
                 result["agreement"][model] = peers.check(model)
             for size in asked.sizes:
                 result["rows"] += measure(peers, model, size, asked)
-                if asked.save:
-                    RESULTS.mkdir(exist_ok=True)
-                    (RESULTS / "peers.json").write_text(json.dumps(result, indent=1) + "\n")
+                save(asked, "peers", result)
     print(peers_table(result), agreement_line(result), sep="\n\n")
 
 

@@ -14,7 +14,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,10 @@ class Figure:
         return (picture if self.chart else "") + f"{self.table(result)}\n\n{source}"
 
 
-FIGURES = (
+MACHINES = ("", "avx2")
+"""Kinds of machine: the folders of results, the first being results itself."""
+
+_FIGURES = (
     Figure(
         "peers",
         "peers",
@@ -101,6 +104,21 @@ FIGURES = (
     ),
     Figure("startup", "startup", "python benchmarks/startup.py --save", startup_table),
 )
+
+
+def _on(machine: str, figure: Figure) -> Figure:
+    """Return a figure of the results of another kind of machine."""
+    if not machine:
+        return figure
+    return replace(
+        figure,
+        name=f"{figure.name}-{machine}",
+        result=f"{machine}/{figure.result}",
+        command=f"{figure.command} {machine}",
+    )
+
+
+FIGURES = tuple(_on(machine, figure) for machine in MACHINES for figure in _FIGURES)
 
 
 def where(result: Result) -> str:

@@ -30,12 +30,11 @@ from onnx import TensorProto, helper, numpy_helper
 from peers import MODELS, Peers, configurations
 from performance_tables import roofline_table
 from problem import square_problem
+from saving import add_save_option, save
 
 from impasto.engine.backends import open_backend
 from impasto.engine.network import Network
 from impasto.engine.workload import whole_work
-
-RESULTS = Path(__file__).parent / "results"
 
 SIDE = 4096
 CHANNELS, CELLS, DEPTH = 512, 64, 4
@@ -174,7 +173,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=2.0, help="how long a process repeats")
     parser.add_argument("--torch-python", default="", help="also measure PyTorch's evaluations")
-    parser.add_argument("--save", action="store_true", help="write results/roofline.json")
+    add_save_option(parser, "roofline")
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.one:
@@ -189,9 +188,7 @@ def main() -> None:
         "evaluations": evaluations(names if asked.torch_python else ours, asked),
     }
     print(roofline_table(result))
-    if asked.save:
-        RESULTS.mkdir(exist_ok=True)
-        (RESULTS / "roofline.json").write_text(json.dumps(result, indent=1) + "\n")
+    save(asked, "roofline", result)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ Files are read from the operating system's memory: one round is run before, and 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -25,11 +24,11 @@ from typing import Any
 
 from machine_description import describe
 from performance_tables import startup_table
+from saving import add_save_option, save
 
 from impasto.engine.backends import available_backends
 
 ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "benchmarks" / "results"
 
 COMMANDS = {
     "interpreter": ["-c", "pass"],
@@ -137,16 +136,14 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=512, help="longest side, in pixels")
     parser.add_argument("--configurations", nargs="+", default=configurations(), metavar="NAME")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--save", action="store_true", help="write results/startup.json")
+    add_save_option(parser, "startup")
     asked = parser.parse_args()
     rounds = []
     for _ in range(1 + asked.rounds):
         with tempfile.TemporaryDirectory() as folder:
             rounds.append(measure_round(asked, Path(folder)))
     result = {"machine": describe(), "rows": rows_of(rounds[1:], asked.size)}
-    if asked.save:
-        RESULTS.mkdir(exist_ok=True)
-        (RESULTS / "startup.json").write_text(json.dumps(result, indent=1) + "\n")
+    save(asked, "startup", result)
     print(startup_table(result))
 
 

@@ -29,6 +29,7 @@ import numpy as np
 from machine_description import describe
 from performance_tables import time_to_loss_table
 from problem import EXAMPLES, Problem, painting_problem
+from saving import add_save_option, save
 
 from impasto import Iterate, Options, stylize
 from impasto.engine.backends import open_backend
@@ -36,7 +37,6 @@ from impasto.engine.backends.base import FloatArray
 from impasto.export.gradient import build_gradient_graph
 
 HERE = Path(__file__).parent
-RESULTS = HERE / "results"
 SEED = 1
 STYLE_WEIGHT = 100.0
 """That of neural-style; the content's 5 and the total variation's 1e-3 are the default anyway."""
@@ -199,14 +199,12 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=0, help="of Impasto; 0 is the preset's")
     parser.add_argument("--torch-curve", type=Path, help="file of PyTorch's runs; is added to")
     parser.add_argument("--retime", type=int, default=0, help="evaluations to time PyTorch anew")
-    parser.add_argument("--save", action="store_true", help="write results/time_to_loss.json")
+    add_save_option(parser, "time_to_loss")
     asked = parser.parse_args()
     result: dict[str, Any] = {"machine": describe(), "size": asked.size, "pairs": []}
     for pair in asked.pairs:
         result["pairs"].append(compare(pair, asked))
-        if asked.save:
-            RESULTS.mkdir(exist_ok=True)
-            (RESULTS / "time_to_loss.json").write_text(json.dumps(result, indent=1) + "\n")
+        save(asked, "time_to_loss", result)
     print(time_to_loss_table(result))
 
 

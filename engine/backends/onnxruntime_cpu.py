@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -12,14 +12,21 @@ from impasto.engine.backends.base import FloatArray, Precision
 from impasto.engine.backends.buffers import Inputs, output_arrays, output_names
 from impasto.engine.backends.constants import PagedConstants
 from impasto.engine.backends.telemetry import telemetry_off
-from impasto.engine.machine import available_cores, return_freed_memory
+from impasto.engine.machine import available_cores, processor_flags, return_freed_memory
 from impasto.errors import BackendError
 from impasto.export.light import LightModel
 
 with telemetry_off():
     import onnxruntime as ort
 
-__all__ = ["VERSION", "OnnxRuntimeCpu", "OnnxRuntimeGraph", "open_session", "session_options"]
+__all__ = [
+    "VERSION",
+    "OnnxRuntimeCpu",
+    "OnnxRuntimeGraph",
+    "lowering_for",
+    "open_session",
+    "session_options",
+]
 
 VERSION: str = ort.__version__
 
@@ -41,11 +48,16 @@ class OnnxRuntimeCpu:
 
     name = "onnxruntime"
     precision: Precision = "f32"
-    lowering = "nchwc"
 
     def __init__(self, threads: int = 0, *, blocked: bool = True) -> None:
         self.threads = threads or available_cores()
+        self._lowering = lowering_for(processor_flags())
         self._blocked = blocked
+
+    @property
+    def lowering(self) -> str:
+        """The fastest on this processor."""
+        return self._lowering
 
     @property
     def fingerprint(self) -> str:
@@ -74,6 +86,16 @@ class OnnxRuntimeCpu:
             )
         del model  # and with it, where nobody else has it, what is in the file now
         return OnnxRuntimeGraph(_open_light(light, options, paged), light, outputs, paged)
+
+
+def lowering_for(flags: Collection[str]) -> str:
+    """Return the lowering that is fastest on a processor with these instruction sets.
+
+    Winograd's products are faster than the runtime's direct convolutions where those have AVX2 only
+    (VGG-19 at 512 pixels: 1.4 times); with AVX-512 both are as fast, and direct convolutions take
+    less memory (`benchmarks/winograd.py`, `benchmarks/peers.py`).
+    """
+    return "nchwc-winograd" if "avx2" in flags and "avx512f" not in flags else "nchwc"
 
 
 def _open_light(

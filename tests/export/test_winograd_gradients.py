@@ -18,6 +18,7 @@ from impasto.engine.backends import open_backend
 from impasto.export import lowerings
 from impasto.export.encoder import Encoder
 from impasto.export.gradient import build_gradient_graph
+from impasto.export.lowerings import for_probes
 from impasto.export.lowerings.winograd import Worthwhile
 from impasto.export.reference import evaluate
 from impasto.export.strip_graphs import build_strip_backward
@@ -118,6 +119,17 @@ def test_the_table_takes_the_wide_layers_both_ways(plain: str) -> None:
     wide += [f"conv4_{i}" for i in range(1, 5)] + ["conv5_1"]
     backward = [f"{name}/vjp/correlated" for name in wide]
     assert sorted(products) == sorted(f"{name}/products" for name in (*wide, *backward))
+
+
+@pytest.mark.parametrize("plain", sorted(lowerings.WINOGRAD))
+def test_a_probe_has_the_layers_of_the_largest_picture(plain: str) -> None:
+    def layers(size: tuple[int, int], name: str) -> set[str]:
+        model = build_gradient_graph(encoder_of(), CONTENT, STYLE, size=size, lowered_for=name)
+        return {node.name for node in model.graph.node if node.name.endswith("/products")}
+
+    name = f"{plain}-winograd"
+    small, large = (64, 64), (1024, 1024)
+    assert layers(small, name) < layers(large, name) <= layers(small, for_probes(name))
 
 
 @pytest.mark.usefixtures("every_layer")

@@ -1,0 +1,32 @@
+"""Where results go: benchmarks/results, or a folder in it for another kind of machine."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+__all__ = ["RESULTS", "add_save_option", "save"]
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def add_save_option(parser: argparse.ArgumentParser, name: str) -> None:
+    """Add ``--save``, optionally with the name of a folder in results."""
+    parser.add_argument(
+        "--save",
+        nargs="?",
+        const="",
+        metavar="FOLDER",
+        help=f"write results/{name}.json, or results/FOLDER/{name}.json",
+    )
+
+
+def save(asked: argparse.Namespace, name: str, result: dict[str, Any]) -> None:
+    """Write a result, if that was asked for."""
+    if asked.save is None:
+        return
+    folder = RESULTS / asked.save
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n", "utf-8")
