@@ -61,6 +61,11 @@ class Execution:
         return "whole" if self.streaming is None else "tiled"
 
     @property
+    def is_plain(self) -> bool:
+        """Whether it is in one piece, with all pairs asked for in memory."""
+        return self.streaming is None and not (self.on_disk or self.reduced)
+
+    @property
     def part_size(self) -> int | None:
         """Most rows of the picture a part owns; None for one piece."""
         return None if self.streaming is None else self.streaming.rows[0]

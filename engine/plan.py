@@ -7,7 +7,7 @@ the pairs it was asked for, with fewer, or with all of them in a file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise, zip_longest
 from pathlib import Path
@@ -261,15 +261,24 @@ def _plan(request: Request, leanest: bool = False) -> Plan | None:
     found = []
     for scale in options.schedule:
         plans = _scale_plans(request, scale, request.base + pictures)
-        fitting = [
-            plan
-            for plan in plans
-            if request.budget is None or plan.memory.peak <= MARGIN * request.budget
-        ]
-        if not fitting:
+        best = _best(plans, request.budget, leanest)
+        if best is None:
             return None
-        found.append(min(fitting, key=lambda plan: _order(plan, leanest)))
+        found.append(best)
     return Plan(tuple(found), request.budget)
+
+
+def _best(plans: Iterable[ScalePlan], budget: int | None, leanest: bool) -> ScalePlan | None:
+    """Return the best plan within the budget; None if there is none."""
+    best: ScalePlan | None = None
+    for plan in plans:
+        if budget is not None and plan.memory.peak > MARGIN * budget:
+            continue
+        if best is None or _order(plan, leanest) < _order(best, leanest):
+            best = plan
+        if not leanest and plan.execution.is_plain:
+            break  # no other computes less, and to cost all of them takes a quarter of a second
+    return best
 
 
 def _scale_plans(request: Request, scale: Scale, base: int) -> Iterator[ScalePlan]:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from streamed_networks import network_of, streamed_in_double, task_of
 
+from impasto.engine import plan as plan_module
 from impasto.engine.backends import open_backend
 from impasto.engine.network import network_for
 from impasto.engine.options import Options, preset_options
@@ -54,6 +55,19 @@ def test_every_scale_fits_the_budget(gigabytes: float) -> None:
     plan = plan_run(request(Options(size=1536), gigabytes * GB))
     assert plan.peak <= gigabytes * GB
     assert [scale.size[1] for scale in plan.scales] == [384, 768, 1536]
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs-numpy"])
+@pytest.mark.parametrize("size", [512, 2048])
+def test_no_plan_that_fits_is_better_than_the_first_plain_one(size: int, optimizer: Any) -> None:
+    """Looking ends there; here it goes on."""
+    asked = request(Options(size=size, scales="1", optimizer=optimizer), None)
+    (scale,) = asked.options.schedule
+    every = list(plan_module._scale_plans(asked, scale, asked.base))
+    assert every[0].execution.is_plain
+    assert len(every) > 5
+    best = min(every, key=lambda plan: plan_module._order(plan, leanest=False))
+    assert best == every[0]
 
 
 def test_more_memory_is_never_slower() -> None:

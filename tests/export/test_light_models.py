@@ -27,7 +27,10 @@ def product(entries: int) -> onnx.ModelProto:
         "product",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, entries))],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, (1, entries))],
-        [numpy_helper.from_array(weight, "w"), numpy_helper.from_array(np.ones(1, np.float32), "one")],
+        [
+            numpy_helper.from_array(weight, "w"),
+            numpy_helper.from_array(np.ones(1, np.float32), "one"),
+        ],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
 
