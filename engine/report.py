@@ -24,6 +24,7 @@ import numpy as np
 from PIL import Image as PillowImage
 
 from impasto import __version__
+from impasto.engine.amounts import duration_text
 from impasto.engine.canvas import Canvas
 from impasto.engine.images import ByteArray, fit, load_image, picture_size, resize
 from impasto.engine.inputs import Picture, Subject
@@ -65,12 +66,15 @@ class Exhibit:
         A recording of the run; without one there are no curves.
     output : path, optional
         The picture's file, which the page names and links to.
+    animation : path, optional
+        That of an animation, which it links to as well.
     """
 
     subject: Subject
     styles: Sequence[Picture]
     trace: Trace | None = None
     output: Path | None = None
+    animation: Path | None = None
 
 
 def write_report(path: str | Path, result: StylizeResult, exhibit: Exhibit) -> None:
@@ -163,8 +167,9 @@ def _slider(result: StylizeResult, exhibit: Exhibit, folder: Path | None) -> str
     height, width, _ = painted.shape
     after = _img(painted, "The painted picture", "after")
     photo = _loaded(exhibit.subject, result.options, SCREEN)
-    linked = _link(exhibit.output, folder)
-    under = f'<p class="note under">{linked}</p>' if linked else ""
+    files = {"Full size": exhibit.output, "Animation": exhibit.animation}
+    links = [_link(what, path, folder) for what, path in files.items() if path is not None]
+    under = f'<p class="note under">{" · ".join(links)}</p>' if links else ""
     if photo is None:
         # A texture has none, or it is gone since: the painted picture alone.
         return f'<div class="compare">{after.replace(" after", "")}</div>{under}'
@@ -352,21 +357,15 @@ def _img(pixels: ByteArray, alt: str, kind: str = "") -> str:
     )
 
 
-def _link(output: Path | None, folder: Path | None) -> str:
-    if output is None:
-        return ""
-    target = os.path.relpath(output, folder) if folder is not None else output.name
+def _link(what: str, path: Path, folder: Path | None) -> str:
+    target = os.path.relpath(path, folder) if folder is not None else path.name
     # Every sign that means something in an address is quoted: a name is never a scheme.
     address = quote(Path(target).as_posix().encode("utf-8", "surrogateescape"))
-    return f'Full size: <a href="{escape(address)}">{escape(output.name)}</a>'
+    return f'{what}: <a href="{escape(address)}">{escape(path.name)}</a>'
 
 
 def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+    return f"{seconds:.1f} s" if seconds < 100 else duration_text(seconds)
 
 
 def _hash(text: str) -> str:

@@ -49,7 +49,10 @@ def test_progress_lines_when_standard_error_is_no_terminal(
     job = ("paint", pictures / "photo.png", pictures / "painting.png", "-o", pictures / "out.png")
     result = impasto(*job, *quick, "--iterations", "5", "--print-every", "2")
     lines = [line for line in result.err.splitlines() if not line.startswith("impasto: ")]
-    pattern = r"iteration (\d+)/5  loss [\d.e+]+  [\d.]+ s  [\d.]+ (it/s|s/it)"
+    pattern = (
+        r"iteration (\d+)/5  loss [\d.e+]+  [\d.]+ s  [\d.]+ (it/s|s/it)"
+        r"  content [\d.e+-]+  style [\d.e+-]+  tv [\d.e+-]+(  \d+ s left)?"
+    )
     matches = [re.fullmatch(pattern, line) for line in lines]
     assert [match[1] for match in matches if match] == ["2", "4", "5"]
     assert all(matches)

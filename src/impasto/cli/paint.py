@@ -12,9 +12,10 @@ from impasto.cli.arguments import Content, Preset, Styles, paintings
 from impasto.cli.flags import options_from, with_option_flags
 from impasto.cli.interruption import Interruption
 from impasto.cli.messages import Debug
+from impasto.cli.preview import PreviewChoice
 from impasto.cli.running import other_inputs, print_result
 from impasto.cli.session import check_outputs, painted
-from impasto.cli.shown import Report, Shown
+from impasto.cli.shown import Animate, AnimateSize, Report, Shown, Wanted
 from impasto.engine.options import OUTPUT
 
 __all__ = ["paint"]
@@ -46,6 +47,9 @@ def paint(
         ),
     ] = False,
     report: Report = None,
+    animate: Animate = None,
+    animate_size: AnimateSize = 480,
+    preview: PreviewChoice = "auto",
     preset: Preset = "default",
     debug: Debug = False,
     **given: Any,
@@ -62,8 +66,8 @@ def paint(
     pictures = list(paintings(styles))
     inputs = [content, *pictures, *other_inputs(options)]
     check_outputs(output, overwrite, inputs, options)
-    shown = Shown(report)
-    shown.check([output], overwrite, inputs)
+    shown = Shown(Wanted(report, animate, animate_size, preview))
+    shown.check(output, overwrite, inputs)
     with Interruption() as interruption, contextlib.ExitStack() as stack:
         result = painted(content, pictures, options, output, overwrite, interruption, stack, shown)
         shown.finish(result, content, pictures, output)

@@ -9,9 +9,10 @@ import typer
 
 from impasto.cli.interruption import Interruption
 from impasto.cli.messages import Debug, say
+from impasto.cli.preview import PreviewChoice
 from impasto.cli.progress import painting_progress
 from impasto.cli.running import other_inputs, print_result, run_and_save
-from impasto.cli.shown import Report, Shown
+from impasto.cli.shown import Animate, AnimateSize, Report, Shown, Wanted
 from impasto.errors import CheckpointError
 
 __all__ = ["resume"]
@@ -41,6 +42,9 @@ def resume(
         typer.Option("--json", help="Print one JSON object with the run's numbers."),
     ] = False,
     report: Report = None,
+    animate: Animate = None,
+    animate_size: AnimateSize = 480,
+    preview: PreviewChoice = "auto",
     debug: Debug = False,
 ) -> None:
     """Go on with a run that was stopped, killed or cut off.
@@ -71,11 +75,16 @@ def resume(
                 "-o FILE."
             )
         target = output
-        shown = Shown(report)
-        shown.check([output], overwrite, inputs)
+        shown = Shown(Wanted(report, animate, animate_size, preview))
+        shown.check(output, overwrite, inputs)
         with (
             Interruption() as interruption,
-            painting_progress(recorded.iterations, recorded.options.print_every) as reporter,
+            painting_progress(
+                recorded.iterations,
+                recorded.options.print_every,
+                recorded.options.schedule,
+                shown.preview,
+            ) as reporter,
         ):
             result = run_and_save(
                 lambda callback: resume_from(store, snapshot, callback=callback),

@@ -81,7 +81,11 @@ def painted(
         raise typer.Exit(interruption.exit_code) from None
     if store is not None:
         stack.enter_context(store)
-    reporter = stack.enter_context(painting_progress(prepared.plan.iterations, options.print_every))
+    reporter = stack.enter_context(
+        painting_progress(
+            prepared.plan.iterations, options.print_every, options.schedule, shown.preview
+        )
+    )
     return run_and_save(
         lambda callback: paint_prepared(
             prepared,

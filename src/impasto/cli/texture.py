@@ -14,9 +14,10 @@ from impasto.cli.flags import options_from, with_option_flags
 from impasto.cli.interruption import Interruption
 from impasto.cli.messages import Debug
 from impasto.cli.plan import print_plan
+from impasto.cli.preview import PreviewChoice
 from impasto.cli.running import other_inputs, print_result
 from impasto.cli.session import check_outputs, painted
-from impasto.cli.shown import Report, Shown
+from impasto.cli.shown import Animate, AnimateSize, Report, Shown, Wanted
 from impasto.engine.options import LOOK, OUTPUT, SEARCH, Options
 from impasto.errors import OptionError, OutputPathError
 
@@ -75,6 +76,9 @@ def texture(
         ),
     ] = False,
     report: Report = None,
+    animate: Animate = None,
+    animate_size: AnimateSize = 480,
+    preview: PreviewChoice = "auto",
     only_plan: Annotated[
         bool,
         typer.Option(
@@ -119,8 +123,8 @@ def texture(
         raise OutputPathError("No output is given; say where the picture goes with -o FILE.")
     inputs = [*pictures, *other_inputs(options)]
     check_outputs(output, overwrite, inputs, options)
-    shown = Shown(report)
-    shown.check([output], overwrite, inputs)
+    shown = Shown(Wanted(report, animate, animate_size, preview))
+    shown.check(output, overwrite, inputs)
     with Interruption() as interruption, contextlib.ExitStack() as stack:
         result = painted(canvas, pictures, options, output, overwrite, interruption, stack, shown)
         shown.finish(result, canvas, pictures, output)
