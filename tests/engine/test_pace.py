@@ -23,7 +23,7 @@ def at(iteration: int, seconds: float, iterations: int) -> Iterate:
 def course(scales: tuple[Scale, ...]) -> list[float]:
     """Return when each step ends if a pixel takes a microsecond."""
     seconds = [scale.longest_side**2 * 1e-6 for scale in scales for _ in range(scale.iterations)]
-    return np.cumsum(seconds).tolist()
+    return [float(end) for end in np.cumsum(seconds)]
 
 
 def test_what_is_left_is_told_exactly_where_time_goes_by_pixels() -> None:
