@@ -31,6 +31,7 @@ from impasto.cli.models import fetch, models
 from impasto.cli.paint import paint
 from impasto.cli.plan import plan
 from impasto.cli.resume import resume
+from impasto.cli.sweep import sweep
 from impasto.cli.texture import texture
 from impasto.cli.video import video
 from impasto.errors import ImpastoError
@@ -49,7 +50,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (paint, texture, video, plan, resume, models, fetch, export, doctor, bench):
+for command in (paint, texture, video, sweep, plan, resume, models, fetch, export, doctor, bench):
     app.command(cls=GroupedHelp)(command)
 
 

@@ -17,7 +17,7 @@ import typer
 from impasto.engine.options import Options, flags, preset_options
 from impasto.errors import OptionError
 
-__all__ = ["default_text", "options_from", "with_option_flags"]
+__all__ = ["default_text", "options_from", "values_of", "with_option_flags"]
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -94,6 +94,32 @@ def options_from(preset: str, given: Mapping[str, Any]) -> Options:
     """
     typed = {name: value for name, value in given.items() if value is not None}
     return preset_options(preset, {name: _parsed(name, value) for name, value in typed.items()})
+
+
+def values_of(name: str, text: str) -> tuple[Any, ...]:
+    """Return the values that are typed for an option, to try one after the other.
+
+    Parameters
+    ----------
+    name : str
+        Of the option.
+    text : str
+        Values separated by commas; by semicolons if there is one, or if each value is a list.
+
+    Raises
+    ------
+    OptionError
+        If one cannot be read.
+    """
+    separator = ";" if ";" in text or get_origin(_TYPES[name]) is tuple else ","
+    typed = [part.strip() for part in text.split(separator) if part.strip()]
+    if _TYPES[name] is bool:
+        switches = {"on": True, "off": False, "true": True, "false": False}
+        odd = [part for part in typed if part.lower() not in switches]
+        if odd:
+            raise OptionError(f"{flags(name)[0]} is {odd[0]!r}; it takes on or off here.")
+        return tuple(switches[part.lower()] for part in typed)
+    return tuple(_parsed(name, part) for part in typed)
 
 
 def default_text(value: Any) -> str:

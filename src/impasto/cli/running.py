@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from impasto.engine.checkpoint import CheckpointStore
     from impasto.engine.result import Callback, Iterate, StylizeResult
 
-__all__ = ["existing_milestones", "other_inputs", "print_result", "run_and_save"]
+__all__ = ["existing_milestones", "metadata_of", "other_inputs", "print_result", "run_and_save"]
 
 
 def run_and_save(
@@ -64,7 +64,7 @@ def run_and_save(
     if result.iterations == 0 and interruption.signal is not None:
         raise _nothing_saved(interruption, store)
     try:
-        save_image(result.image, output, metadata=_metadata(result.options))
+        save_image(result.image, output, metadata=metadata_of(result.options))
     except ImpastoError as error:
         raise _rescued(result, output, error) from error
     say(_summary(result))
@@ -149,13 +149,13 @@ def _save_milestone(iterate: Iterate, output: Path, options: Options) -> None:
 
     path = output.with_name(f"{output.stem}_{iterate.iteration}{output.suffix}")
     try:
-        save_image(iterate.picture(), path, metadata=_metadata(options))
+        save_image(iterate.picture(), path, metadata=metadata_of(options))
     except ImpastoError as error:
         # Hours of work may hang on it: the run goes on without this file.
         say(f"warning: {error}")
 
 
-def _metadata(options: Options) -> dict[str, str]:
+def metadata_of(options: Options) -> dict[str, str]:
     """Return what a saved picture says of its making; of files, the names only."""
     shared = replace(
         options,
