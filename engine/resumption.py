@@ -6,7 +6,7 @@ A header comes from a file, so it is an attack until it has been read here.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,16 @@ from impasto.engine.result import FloatArray
 from impasto.engine.scales import total_iterations
 from impasto.errors import CheckpointError, UsageError
 
-__all__ = ["Progress", "Recorded", "header_of", "progress_of", "recorded_in", "snapshot_of"]
+__all__ = [
+    "Progress",
+    "Recorded",
+    "check_digests",
+    "check_same_run",
+    "header_of",
+    "progress_of",
+    "recorded_in",
+    "snapshot_of",
+]
 
 RUN = 1
 """Version of what is written here; the store has one of its own for its files."""
@@ -257,6 +266,46 @@ def check_digests(inputs: Inputs, recorded: Recorded) -> None:
     for path, one, other in zip(recorded.styles, found["styles"], styles, strict=True):
         if one != other:
             raise _changed(f"The style picture {path or ''}")
+
+
+def check_same_run(
+    recorded: Recorded,
+    directory: Path,
+    content: Picture,
+    styles: Sequence[Picture],
+    options: Options,
+) -> None:
+    """Refuse to go on with a run that would paint something else than what is asked for now.
+
+    Parameters
+    ----------
+    recorded : Recorded
+    directory : Path
+        Where it is from.
+    content, styles, options
+        What is asked for; a seed of -1 is any, and how often something is shown or saved makes no
+        difference.
+
+    Raises
+    ------
+    CheckpointError
+        Naming the first thing that differs.
+    """
+    asked, then = _absolute(options).to_dict(), _absolute(recorded.options).to_dict()
+    if options.seed < 0:
+        asked["seed"] = then["seed"]
+    for name in ("print_every", "save_every", "checkpoint"):
+        asked[name] = then[name]
+    differing = [f"--{name.replace('_', '-')}" for name in asked if asked[name] != then[name]]
+    if recorded.content != _path(content):
+        differing.insert(0, "the content picture")
+    if recorded.styles != tuple(map(_path, styles)):
+        differing.insert(0, "the style pictures")
+    if differing:
+        raise CheckpointError(
+            f"The checkpoint {directory} is of a run that differs in {', '.join(differing[:3])}. "
+            f"`impasto resume {directory}` finishes that one; --overwrite starts again."
+        )
 
 
 def _changed(what: str) -> CheckpointError:

@@ -16,6 +16,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from impasto.engine.batch import Done, Outcome, paint_batch
     from impasto.engine.images import load_image, save_image
     from impasto.engine.options import PRESETS, Options, preset_options
     from impasto.engine.parts import Workers
@@ -29,11 +30,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PRESETS",
+    "Done",
     "FrameReport",
     "FrameStep",
     "ImpastoError",
     "Iterate",
     "Options",
+    "Outcome",
     "Status",
     "StylizeResult",
     "VideoOptions",
@@ -41,6 +44,7 @@ __all__ = [
     "Workers",
     "__version__",
     "load_image",
+    "paint_batch",
     "preset_options",
     "resume",
     "save_image",
@@ -55,15 +59,18 @@ _HOMES = {
     "PRESETS": "impasto.engine.options",
     "FrameReport": "impasto.engine.video.report",
     "FrameStep": "impasto.engine.video.driver",
+    "Done": "impasto.engine.batch",
     "ImpastoError": "impasto.errors",
     "Iterate": "impasto.engine.result",
     "Options": "impasto.engine.options",
+    "Outcome": "impasto.engine.batch",
     "Status": "impasto.engine.result",
     "StylizeResult": "impasto.engine.result",
     "VideoOptions": "impasto.engine.video.options",
     "VideoResult": "impasto.engine.video.report",
     "Workers": "impasto.engine.parts",
     "load_image": "impasto.engine.images",
+    "paint_batch": "impasto.engine.batch",
     "preset_options": "impasto.engine.options",
     "resume": "impasto.engine.stylize",
     "save_image": "impasto.engine.images",

@@ -19,6 +19,8 @@
     ├── BackendError             1   a runtime that failed or returned wrong numbers
     └── OptimizationError        1   an optimisation with no usable picture
 
+A batch, some of whose pictures failed, ends with 3; see `impasto.cli.entry`.
+
 Messages say, in one or a few short sentences: what was asked, what was found, what is possible,
 what to do. They never need a traceback to be understood.
 """

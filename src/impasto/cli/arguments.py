@@ -4,26 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from impasto.engine.options import LOOK, PRESETS
 
-__all__ = ["Content", "Preset", "Styles", "paintings"]
+__all__ = ["Content", "OptionalStyles", "Preset", "Styles", "paintings"]
 
 Content = Annotated[
     Path, typer.Argument(metavar="CONTENT", show_default=False, help="The photo to paint.")
 ]
 
-Styles = Annotated[
-    list[Path],
-    typer.Argument(
-        metavar="STYLE",
-        show_default=False,
-        help="Paintings to take the style from; a directory stands for all pictures in it.",
-    ),
-]
+_STYLES: Any = typer.Argument(
+    metavar="STYLE",
+    show_default=False,
+    help="Paintings to take the style from; a directory stands for all pictures in it.",
+)
+
+Styles = Annotated[list[Path], _STYLES]
+
+OptionalStyles = Annotated[list[Path] | None, _STYLES]
 
 Preset = Annotated[
     str,
@@ -37,11 +38,11 @@ Preset = Annotated[
 
 
 def paintings(styles: Sequence[Path]) -> Iterator[Path]:
-    """Yield the style pictures, those of directories included."""
-    from impasto.engine.images import list_pictures
+    """Yield the style pictures, those of directories and patterns included."""
+    from impasto.engine.listing import is_many, pictures_named
 
     for style in styles:
-        if style.is_dir():
-            yield from list_pictures(style)
+        if is_many(style):
+            yield from pictures_named([style])
         else:
             yield style

@@ -6,6 +6,7 @@ Code Meaning
 0    done
 1    something failed while working
 2    what was asked cannot be done as asked; nothing was computed
+3    some pictures of a batch could not be painted
 128+ ended by a signal: 130 for Ctrl-C, 143 for SIGTERM
 ==== ===============================================================
 """

@@ -43,6 +43,18 @@ class Interruption:
         """The code a shell reports for a process ended by this signal."""
         return 128 + (self.signal or signal.SIGINT)
 
+    def begin(self) -> None:
+        """From now on, stop at once again, as before a first step: there is another picture.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If a signal has come already.
+        """
+        self._phase = _Phase.PREPARING
+        if self.signal is not None:
+            raise KeyboardInterrupt
+
     def defer(self) -> None:
         """From now on, let the first signal end the run after the step under way."""
         if self._phase is _Phase.PREPARING:

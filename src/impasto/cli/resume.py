@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,7 +15,14 @@ from impasto.cli.running import other_inputs, print_result, run_and_save
 from impasto.cli.shown import Animate, AnimateSize, Report, Shown, Wanted
 from impasto.errors import CheckpointError
 
-__all__ = ["resume"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from impasto.engine.checkpoint import CheckpointStore, Snapshot
+    from impasto.engine.options import Options
+    from impasto.engine.result import StylizeResult
+
+__all__ = ["resume", "resume_one"]
 
 
 def resume(
@@ -55,7 +62,6 @@ def resume(
     from impasto.engine.checkpoint import CheckpointStore
     from impasto.engine.images import check_output_path
     from impasto.engine.resumption import recorded_in
-    from impasto.engine.stylize import resume_from
 
     with CheckpointStore(directory, create=False) as store:
         snapshot = store.load()
@@ -74,31 +80,84 @@ def resume(
                 "The run was started by a program, which did not say where its picture goes; give "
                 "-o FILE."
             )
-        target = output
         shown = Shown(Wanted(report, animate, animate_size, preview))
         shown.check(output, overwrite, inputs)
-        with (
-            Interruption() as interruption,
-            painting_progress(
-                recorded.iterations,
-                recorded.options.print_every,
-                recorded.options.schedule,
-                shown.preview,
-            ) as reporter,
-        ):
-            result = run_and_save(
-                lambda callback: resume_from(store, snapshot, callback=callback),
-                recorded.options,
-                target,
-                store,
-                interruption,
-                shown.beside(reporter),
-            )
+        with Interruption() as interruption:
+            result = _go_on(store, snapshot, output, interruption, shown)
             styles = pictures if recorded.canvas else pictures[1:]
-            shown.finish(result, recorded.canvas or pictures[0], styles, target)
-        if result.resumed_from is not None:
-            say(f"resumed from iteration {result.resumed_from}.")
-    print_result(target, result, as_json, shown.files)
+            shown.finish(result, recorded.canvas or pictures[0], styles, output)
+    print_result(output, result, as_json, shown.files)
     if interruption.signal is not None:
         raise typer.Exit(interruption.exit_code)
     shown.exit_if_failed()
+
+
+def resume_one(
+    directory: Path,
+    content: Path,
+    styles: Sequence[Path],
+    options: Options,
+    output: Path,
+    interruption: Interruption,
+    *,
+    unfinished: Path | None = None,
+) -> StylizeResult:
+    """Go on with a picture of a batch.
+
+    Parameters
+    ----------
+    directory : Path
+        Its checkpoint.
+    content : Path
+    styles : sequence of Path
+    options : Options
+        What the batch is to paint now.
+    output : Path
+    interruption : Interruption
+    unfinished : Path, optional
+        Where the picture goes if it is cancelled, instead of `output`.
+
+    Raises
+    ------
+    CheckpointError
+        If the checkpoint is that of another picture.
+    """
+    from impasto.engine.checkpoint import CheckpointStore
+    from impasto.engine.resumption import check_same_run, recorded_in
+
+    with CheckpointStore(directory, create=False) as store:
+        snapshot = store.load()
+        check_same_run(recorded_in(snapshot), directory, content, styles, options)
+        return _go_on(store, snapshot, output, interruption, Shown(), unfinished)
+
+
+def _go_on(
+    store: CheckpointStore,
+    snapshot: Snapshot,
+    output: Path,
+    interruption: Interruption,
+    shown: Shown,
+    unfinished: Path | None = None,
+) -> StylizeResult:
+    from impasto.engine.resumption import recorded_in
+    from impasto.engine.stylize import resume_from
+
+    recorded = recorded_in(snapshot)
+    with painting_progress(
+        recorded.iterations,
+        recorded.options.print_every,
+        recorded.options.schedule,
+        shown.preview,
+    ) as reporter:
+        result = run_and_save(
+            lambda callback: resume_from(store, snapshot, callback=callback),
+            recorded.options,
+            output,
+            store,
+            interruption,
+            shown.beside(reporter),
+            unfinished=unfinished,
+        )
+    if result.resumed_from is not None:
+        say(f"resumed from iteration {result.resumed_from}.")
+    return result

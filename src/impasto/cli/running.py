@@ -23,7 +23,15 @@ if TYPE_CHECKING:
     from impasto.engine.checkpoint import CheckpointStore
     from impasto.engine.result import Callback, Iterate, StylizeResult
 
-__all__ = ["existing_milestones", "metadata_of", "other_inputs", "print_result", "run_and_save"]
+__all__ = [
+    "existing_milestones",
+    "is_milestone",
+    "metadata_of",
+    "other_inputs",
+    "print_result",
+    "report_of",
+    "run_and_save",
+]
 
 
 def run_and_save(
@@ -33,6 +41,8 @@ def run_and_save(
     store: CheckpointStore | None,
     interruption: Interruption,
     reporter: Reporter,
+    *,
+    unfinished: Path | None = None,
 ) -> StylizeResult:
     """Run, save the picture, and remove the checkpoint of a run that is done.
 
@@ -46,6 +56,8 @@ def run_and_save(
         The run's; it stays if the run was cancelled.
     interruption : Interruption
     reporter : Reporter
+    unfinished : Path, optional
+        Where the picture goes if the run is cancelled, instead of `output`.
     """
     from impasto.engine.images import save_image
 
@@ -63,6 +75,8 @@ def run_and_save(
     interruption.hold()
     if result.iterations == 0 and interruption.signal is not None:
         raise _nothing_saved(interruption, store)
+    if unfinished is not None and result.status.name == "CANCELLED":
+        output = unfinished
     try:
         save_image(result.image, output, metadata=metadata_of(result.options))
     except ImpastoError as error:
@@ -78,7 +92,7 @@ def print_result(
 ) -> None:
     """Print the last line on standard output: the path, or the numbers and all `files` written."""
     named = {name: str(path) for name, path in (files or {}).items()}
-    print(json.dumps({**_report(output, result), **named}) if as_json else output, flush=True)
+    print(json.dumps({**report_of(output, result), **named}) if as_json else output, flush=True)
 
 
 def other_inputs(options: Options) -> Iterator[Path]:
@@ -128,6 +142,14 @@ def _rescued(result: StylizeResult, output: Path, error: ImpastoError) -> Impast
 # has none: its picture is the output itself.
 
 
+_ITERATION = "[1-9][0-9]{0,9}"
+
+
+def is_milestone(name: str, iterations: int, options: Options) -> bool:
+    """Return whether a run of so many iterations saves a picture named after this one."""
+    return bool(re.fullmatch(_ITERATION, name)) and _is_milestone(int(name), iterations, options)
+
+
 def _is_milestone(iteration: int, iterations: int, options: Options) -> bool:
     every = options.save_every
     return every > 0 and iteration % every == 0 and 0 < iteration < iterations
@@ -137,10 +159,10 @@ def existing_milestones(output: Path, iterations: int, options: Options) -> Iter
     """Yield the files there are where the run is going to save milestones."""
     if options.save_every == 0:
         return
-    named = re.compile(f"{re.escape(output.stem)}_([1-9][0-9]{{0,9}}){re.escape(output.suffix)}")
+    named = re.compile(f"{re.escape(output.stem)}_({_ITERATION}){re.escape(output.suffix)}")
     for path in output.parent.iterdir():
         match = named.fullmatch(path.name)
-        if match and _is_milestone(int(match[1]), iterations, options):
+        if match and is_milestone(match[1], iterations, options):
             yield path
 
 
@@ -177,7 +199,8 @@ def _summary(result: StylizeResult) -> str:
     )
 
 
-def _report(output: Path, result: StylizeResult) -> dict[str, Any]:
+def report_of(output: Path, result: StylizeResult) -> dict[str, Any]:
+    """Return what ``--json`` tells of a run."""
     from impasto.engine.machine import peak_rss_bytes
 
     return {"output": str(output), **result.summary(), "peak_rss_bytes": peak_rss_bytes()}

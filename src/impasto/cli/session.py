@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from impasto.engine.preparation import Prepared
     from impasto.engine.result import StylizeResult
 
-__all__ = ["check_outputs", "painted"]
+__all__ = ["check_outputs", "checkpoint_directory", "painted"]
 
 LARGE = 1024
 LONG = 600.0
@@ -41,6 +41,9 @@ def painted(
     interruption: Interruption,
     stack: contextlib.ExitStack,
     shown: Shown,
+    *,
+    unfinished: Path | None = None,
+    tell: Callable[[str], None] = say,
 ) -> StylizeResult:
     """Plan, paint and save.
 
@@ -59,6 +62,10 @@ def painted(
         Closes the checkpoint and the progress.
     shown : Shown
         Records the run for what is written besides the picture.
+    unfinished : Path, optional
+        Where the picture goes if it is cancelled, instead of `output`.
+    tell : callable
+        Given the plan in a sentence, unless there is to be no progress.
     """
     from impasto.engine.images import check_output_size
     from impasto.engine.painting import Stopwatch
@@ -74,7 +81,7 @@ def painted(
         check_output_size(output, width, height)
         seconds = _seconds(prepared)
         if options.print_every:
-            say(plan_sentence(prepared.plan, seconds))
+            tell(plan_sentence(prepared.plan, seconds))
         store = _store(output, options, seconds, overwrite)
     except KeyboardInterrupt:
         say("interrupted before the first step was done; nothing was saved.")
@@ -99,7 +106,13 @@ def painted(
         store,
         interruption,
         shown.beside(reporter),
+        unfinished=unfinished,
     )
+
+
+def checkpoint_directory(output: Path) -> Path:
+    """Return where ``--checkpoint auto`` saves the state of the run that makes `output`."""
+    return output.with_name(output.name + ".checkpoint")
 
 
 def _seconds(prepared: Prepared) -> float | None:
@@ -123,7 +136,7 @@ def _store(
     if options.checkpoint == "auto":
         if options.size <= LARGE and (seconds is None or seconds < LONG):
             return None
-        directory = output.with_name(output.name + ".checkpoint")
+        directory = checkpoint_directory(output)
     if has_snapshot(directory) and not overwrite:
         raise CheckpointError(
             f"There is a checkpoint of an earlier run in {directory}. `impasto resume {directory}` "
