@@ -271,8 +271,8 @@ def check_digests(inputs: Inputs, recorded: Recorded) -> None:
 def check_same_run(
     recorded: Recorded,
     directory: Path,
-    content: Picture,
-    styles: Sequence[Picture],
+    content: Path,
+    styles: Sequence[Path],
     options: Options,
 ) -> None:
     """Refuse to go on with a run that would paint something else than what is asked for now.

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from stopped_runs import SHORT, write_pictures
 
-from impasto import Done, Options, Outcome, load_image, paint_batch, stylize
+from impasto import Done, Options, Outcome, StylizeResult, load_image, paint_batch, stylize
 from impasto.engine.batch import Job, check_jobs, jobs_of, run_jobs
 from impasto.errors import ImageFileError, OptionError, OutputPathError
 
@@ -104,17 +104,16 @@ def test_a_cancelled_picture_ends_the_batch_and_is_not_saved(folder: Path) -> No
 def test_fail_fast_stops_at_the_first_failure(folder: Path) -> None:
     jobs = jobs_of([folder / "photos"], [folder / "other.png"], folder / "out", QUICK)
     check_jobs(jobs, "refuse")
+    errors = [MemoryError(), OSError(28, "No space left on device"), ZeroDivisionError("a bug")]
     seen = []
 
-    def paint(job: Job) -> None:
+    def paint(job: Job) -> StylizeResult:
         seen.append(job.number)
-        raise [MemoryError, OSError(28, "No space left on device"), ZeroDivisionError("a bug")][
-            job.number - 1
-        ]
+        raise errors[job.number - 1]
 
-    (done,) = run_jobs(jobs, paint, fail_fast=True)  # type: ignore[arg-type]
+    (done,) = run_jobs(jobs, paint, fail_fast=True)
     assert (done.outcome, seen) == (Outcome.FAILED, [1])
-    reasons = [each.reason for each in run_jobs(jobs[:3], paint)]  # type: ignore[arg-type]
+    reasons = [each.reason for each in run_jobs(jobs[:3], paint)]
     assert "memory" in reasons[0]
     assert "No space left" in reasons[1]
     assert "ZeroDivisionError: a bug" in reasons[2]
@@ -123,11 +122,11 @@ def test_fail_fast_stops_at_the_first_failure(folder: Path) -> None:
 def test_ctrl_c_ends_a_batch(folder: Path) -> None:
     jobs = jobs_of([folder / "photos"], [folder / "other.png"], folder / "out", QUICK)
 
-    def paint(_: Job) -> None:
+    def paint(_: Job) -> StylizeResult:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        list(run_jobs(jobs, paint))  # type: ignore[arg-type]
+        list(run_jobs(jobs, paint))
 
 
 def test_two_pictures_never_get_one_name(folder: Path) -> None:
