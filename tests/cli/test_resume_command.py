@@ -157,7 +157,7 @@ def press_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         def progress(*_: object) -> Iterator[Callable[[Iterate], None]]:
             yield report
 
-        monkeypatch.setattr("impasto.cli.paint.painting_progress", progress)
+        monkeypatch.setattr("impasto.cli.session.painting_progress", progress)
         monkeypatch.setattr("impasto.cli.resume.painting_progress", progress)
 
     return prepare
@@ -301,7 +301,7 @@ def test_large_pictures_have_a_checkpoint_beside_them(
     press_ctrl_c: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("impasto.cli.paint.LARGE", large)
+    monkeypatch.setattr("impasto.cli.session.LARGE", large)
     press_ctrl_c(3)
     result = impasto(*job, *BRIEF, *flags)
     assert result.code == 130
