@@ -42,6 +42,9 @@ __all__ = ["Exhibit", "report_page", "write_report"]
 SCREEN = 1280
 """Longest side of the pictures in the slider, in pixels."""
 
+LEAST = 480
+"""Longest side of the slider, at least, on a screen that has room for it."""
+
 THUMBNAIL = 400
 """Longest side of the inputs."""
 
@@ -165,7 +168,7 @@ def _facts(result: StylizeResult) -> str:
 def _slider(result: StylizeResult, exhibit: Exhibit, folder: Path | None) -> str:
     painted = _at_most(result.image, SCREEN)
     height, width, _ = painted.shape
-    after = _img(painted, "The painted picture", "after")
+    after = _img(painted, "The painted picture", "after", LEAST)
     photo = _loaded(exhibit.subject, result.options, SCREEN)
     files = {"Full size": exhibit.output, "Animation": exhibit.animation}
     links = [_link(what, path, folder) for what, path in files.items() if path is not None]
@@ -173,7 +176,7 @@ def _slider(result: StylizeResult, exhibit: Exhibit, folder: Path | None) -> str
     if photo is None:
         # A texture has none, or it is gone since: the painted picture alone.
         return f'<div class="compare">{after.replace(" after", "")}</div>{under}'
-    before = _img(resize(photo, width, height), "The photo", "before")
+    before = _img(resize(photo, width, height), "The photo", "before", LEAST)
     return (
         f'<div class="compare">{before}{after}<span class="tag left">photo</span>'
         '<span class="tag right">painted</span><span class="edge"></span>'
@@ -242,7 +245,7 @@ def _loss_row(name: str, kind: str, value: float, total: float) -> str:
         f'<line class="{kind}" x1="0" x2="32" y1="5" y2="5"/></svg>'
     )
     return (
-        f'<tr><td>{key} {escape(name)}</td><td class="number">{value:.6g}</td>'
+        f'<tr><td class="term">{key} {escape(name)}</td><td class="number">{value:.6g}</td>'
         f'<td class="number">{share}</td></tr>'
     )
 
@@ -345,15 +348,17 @@ def _at_most(pixels: ByteArray, longest_side: int) -> ByteArray:
     return fit(pixels, longest_side) if max(pixels.shape[:2]) > longest_side else pixels
 
 
-def _img(pixels: ByteArray, alt: str, kind: str = "") -> str:
+def _img(pixels: ByteArray, alt: str, kind: str = "", least: int = 0) -> str:
+    """Return a picture as a tag; one smaller than `least` is shown at twice its size or more."""
     height, width, _ = pixels.shape
+    times = max(1, -(-least // max(height, width)))
     file = io.BytesIO()
     PillowImage.fromarray(pixels).save(file, format="WEBP", quality=QUALITY, method=4)
     data = base64.b64encode(file.getvalue()).decode("ascii")
     named = f'class="{kind}" ' if kind else ""
     return (
-        f'<img {named}width="{width}" height="{height}" alt="{escape(alt)}" draggable="false" '
-        f'src="data:image/webp;base64,{data}">'
+        f'<img {named}width="{times * width}" height="{times * height}" alt="{escape(alt)}" '
+        f'draggable="false" src="data:image/webp;base64,{data}">'
     )
 
 
