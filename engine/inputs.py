@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from impasto.engine.canvas import Canvas
+from impasto.engine.color import matched_styles
 from impasto.engine.images import fit, load_image, picture_size, resize, to_network
 from impasto.engine.network import Network
 from impasto.engine.options import INITS, Options
@@ -56,7 +57,7 @@ class Inputs:
     photo : ndarray of shape (H, W, 3), or None
         The content at the size of the last scale; None for a texture.
     styles : tuple of ndarray
-        At that scale's style size.
+        At that scale's style size, with the colours they are to be painted in.
     initial : ndarray, optional
         The picture to begin from, at the size of the last scale.
     """
@@ -165,6 +166,8 @@ def load_inputs(content: Subject, styles: Sequence[Picture], options: Options) -
     if options.init not in INITS:
         initial = resize(load_image(Path(options.init), options.max_pixels), width, height)
     paintings = tuple(_fitted(style, style_side, options.max_pixels) for style in styles)
+    if photo is not None:
+        paintings = matched_styles(paintings, photo, options.color)
     return Inputs(photo, paintings, initial)
 
 

@@ -23,9 +23,11 @@ __all__ = [
     "INITS",
     "PRESETS",
     "BackendChoice",
+    "ColorChoice",
     "OptimizerName",
     "Options",
     "PrecisionChoice",
+    "current_names",
     "flags",
     "preset_options",
 ]
@@ -33,6 +35,7 @@ __all__ = [
 OptimizerName = Literal["lbfgs", "lbfgs-numpy", "adam"]
 BackendChoice = Literal["auto", "onnxruntime", "cuda", "openvino"]
 PrecisionChoice = Literal["auto", "f32", "bf16"]
+ColorChoice = Literal["style", "content-luma", "content-luma-lab", "content-match", "style-match"]
 INITS = ("content", "noise")
 
 MAX_SIZE = 131072
@@ -48,9 +51,14 @@ def option(
     *aliases: str,
     choices: tuple[str, ...] = (),
     group: str,
+    short_for: Mapping[str, str] = MappingProxyType({}),
 ) -> Any:
-    """Declare a field of :class:`Options` together with what the command line needs to know."""
+    """Declare a field of :class:`Options` together with what the command line needs to know.
+
+    `short_for` has further flags, which take no value: each stands for a value of the option.
+    """
     meta = {"help": help, "aliases": aliases, "choices": choices, "group": group}
+    meta["short_for"] = short_for
     return field(default=default, metadata=MappingProxyType(meta))
 
 
@@ -101,8 +109,14 @@ class Options:
     style_scale: float = option(
         1.0, "Longest side of the style pictures, as a multiple of --size.", group=LOOK
     )
-    original_colors: bool = option(
-        False, "Keep the content's colours: only the luminance (YUV) is painted.", group=LOOK
+    color: ColorChoice = option(
+        "style",
+        "Colours of the result. style: the style's. content-luma: the content's, only the light "
+        "(YUV) is painted; content-luma-lab: the same in CIELAB. content-match: moved to the "
+        "content's mean and covariance; style-match: the style's are, before painting.",
+        choices=get_args(ColorChoice),
+        group=LOOK,
+        short_for={"original-colors": "content-luma"},
     )
     init: str = option(
         "content", "First image: content, noise, or a picture file.", "init-image", group=SEARCH
@@ -312,6 +326,17 @@ def flags(name: str) -> tuple[str, ...]:
     """Return the command-line flags of option `name`, the usual one first."""
     (item,) = (item for item in fields(Options) if item.name == name)
     return (_flag(name), *("--" + alias for alias in item.metadata["aliases"]))
+
+
+def current_names(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options as they were written by an earlier version under the names of this one.
+
+    `original_colors` was an option of its own, and is a value of `color` now.
+    """
+    values = dict(told)
+    if isinstance(values.get("original_colors"), bool) and "color" not in values:
+        values["color"] = "content-luma" if values.pop("original_colors") else "style"
+    return values
 
 
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from impasto.engine.autosave import Autosave
 from impasto.engine.checkpoint import Snapshot
-from impasto.engine.color import original_colors
+from impasto.engine.color import with_colors
 from impasto.engine.compilation import Candidate
 from impasto.engine.execution import Execution, OpenObjective, open_objective, targets_for
 from impasto.engine.images import from_network, resize_image, to_network
@@ -219,9 +219,7 @@ class Painting:
     def render(self, image: FloatArray, content: Image | None) -> Image:
         """Turn an image of shape (1, 3, H, W) into the picture to save."""
         painted = from_network(image)
-        if content is None or not self._options.original_colors:
-            return painted
-        return original_colors(painted, content)
+        return painted if content is None else with_colors(painted, content, self._options.color)
 
     def _picture(self, image: FloatArray) -> Image:
         """Return the picture at its full size; a Ctrl-C while it is rendered does not lose it."""

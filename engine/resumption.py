@@ -17,7 +17,7 @@ from impasto.engine.canvas import Canvas
 from impasto.engine.checkpoint import Snapshot, picture_digest
 from impasto.engine.inputs import Inputs, Subject
 from impasto.engine.optimizers import OptimizerState
-from impasto.engine.options import INITS, Options
+from impasto.engine.options import INITS, Options, current_names
 from impasto.engine.preparation import Prepared
 from impasto.engine.result import FloatArray
 from impasto.engine.scales import total_iterations
@@ -36,6 +36,16 @@ __all__ = [
 
 RUN = 1
 """Version of what is written here; the store has one of its own for its files."""
+
+_NAMES = """
+size content_weight style_weight tv_weight content_layers style_layers style_blend_weights
+style_scale color init seed iterations scales optimizer learning_rate first_step preconditioner
+history model weights pooling pool_rounding backend device cudnn_autotune precision threads
+max_pixels memory tile checkpoint save_every print_every
+"""
+OLDEST = frozenset(_NAMES.split())
+"""Options that every checkpoint has. Those that came later were not there to be changed: where one
+is absent, the run had its default."""
 
 
 @dataclass(frozen=True)
@@ -330,13 +340,13 @@ def _state(snapshot: Snapshot, numbers: Any) -> OptimizerState | None:
 
 def _options(told: Mapping[str, Any]) -> Options:
     names = {item.name for item in fields(Options)}
-    if set(told) != names:
-        odd = sorted(set(told) ^ names)
+    values = current_names(told)
+    odd = sorted((set(values) - names) | (OLDEST - set(values)))
+    if odd:
         raise CheckpointError(
             f"The checkpoint's options are of another version of Impasto (they differ in "
             f"{', '.join(odd[:5])}). Resume it with the version that wrote it."
         )
-    values = dict(told)
     if isinstance(values["weights"], str):
         values["weights"] = Path(values["weights"])
     try:

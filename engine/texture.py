@@ -25,7 +25,7 @@ from impasto.errors import OptionError
 __all__ = ["CONTENT_FREE", "texture", "texture_options"]
 
 CONTENT_FREE: Mapping[str, Any] = MappingProxyType(
-    {"content_weight": 0.0, "content_layers": (), "original_colors": False}
+    {"content_weight": 0.0, "content_layers": (), "color": "style"}
 )
 """What options about the content are without one."""
 
@@ -49,7 +49,7 @@ def texture(
         Of the texture in pixels; one number is a square.
     options : Options, optional
         Of which `size` has no say, nor have those about a content picture: `content_weight`,
-        `content_layers` and `original_colors` must be as they are by default, or say that there is
+        `content_layers` and `color` must be as they are by default, or say that there is
         none. The `init` of ``content`` means noise.
     callback, checkpoint, workers
         As in :func:`impasto.engine.stylize.stylize`; :func:`impasto.engine.stylize.resume` goes on

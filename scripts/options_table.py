@@ -28,8 +28,12 @@ def options_table() -> str:
     groups: dict[str, list[str]] = {}
     for item in fields(Options):
         names = ", ".join(f"`{flag}`" for flag in flags(item.name))
+        short = "".join(
+            f" `--{flag}` is short for `{flags(item.name)[0]} {value}`."
+            for flag, value in item.metadata["short_for"].items()
+        )
         choices = " One of " + ", ".join(f"`{c}`" for c in item.metadata["choices"]) + "."
-        text = item.metadata["help"] + (choices if item.metadata["choices"] else "")
+        text = item.metadata["help"] + (choices if item.metadata["choices"] else "") + short
         row = f"| {names} | `{shown(item.default)}` | {text} |"
         groups.setdefault(item.metadata["group"], []).append(row)
     head = "| option | default | meaning |\n| --- | --- | --- |\n"

@@ -66,6 +66,15 @@ def test_a_flag_wins_over_the_preset_even_with_the_usual_default() -> None:
     assert found.iterations != PRESETS["neural-style"]["iterations"]
 
 
+def test_original_colors_is_short_for_content_luma() -> None:
+    found = options_from("default", {"original_colors": True, "color": None})
+    assert found == Options(color="content-luma")
+    same = options_from("default", {"original_colors": True, "color": "content-luma"})
+    assert same == found
+    with pytest.raises(OptionError, match="short for --color content-luma, and --color style is"):
+        options_from("default", {"original_colors": True, "color": "style"})
+
+
 def test_lists_are_separated_by_commas() -> None:
     found = options_from(
         "default", {"style_layers": "relu2_1, relu1_1", "style_blend_weights": "1,0.5"}

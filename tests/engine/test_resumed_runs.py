@@ -23,7 +23,9 @@ RUNS = {
     "fewer pairs than iterations": replace(SHORT, history=2),
     "adam": replace(SHORT, optimizer="adam"),
     "tiled": replace(SHORT, tile="16"),
-    "noise": replace(SHORT, init="noise", scales="1", iterations=3, original_colors=True),
+    "noise": replace(SHORT, init="noise", scales="1", iterations=3, color="content-luma"),
+    "style-match": replace(SHORT, color="style-match"),
+    "content-match": replace(SHORT, color="content-match", scales="1", iterations=2),
 }
 SCIPY = replace(SHORT, optimizer="lbfgs")
 

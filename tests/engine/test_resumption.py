@@ -22,7 +22,7 @@ from stopped_runs import SHORT, CopyingStore, stop_after, write_pictures
 from impasto import stylize
 from impasto.engine.checkpoint import CheckpointStore, Snapshot, load_snapshot
 from impasto.engine.preparation import prepare
-from impasto.engine.resumption import Progress, progress_of, recorded_in, snapshot_of
+from impasto.engine.resumption import OLDEST, Progress, progress_of, recorded_in, snapshot_of
 from impasto.engine.stylize import paint_prepared, resume
 from impasto.errors import CheckpointError, UsageError
 
@@ -182,6 +182,19 @@ def test_options_of_another_version_are_refused(
     _rewrite(checkpoint, changed)
     with pytest.raises(CheckpointError, match=f"differ in {next(iter(change))}"):
         resume(checkpoint)
+
+
+@pytest.mark.parametrize(("old", "color"), [(True, "content-luma"), (False, "style")])
+def test_options_of_an_older_version_are_read(checkpoint: Path, old: bool, color: str) -> None:
+    def aged(header: dict[str, Any]) -> dict[str, Any]:
+        options = {k: v for k, v in header["options"].items() if k in OLDEST and k != "color"}
+        return header | {"options": {**options, "original_colors": old}}
+
+    before = recorded_in(load_snapshot(checkpoint)).options
+    _rewrite(checkpoint, aged)
+    found = recorded_in(load_snapshot(checkpoint)).options
+    assert found == replace(before, color=color)  # type: ignore[arg-type]
+    assert resume(checkpoint).options.color == color
 
 
 def test_options_out_of_range_are_damage(checkpoint: Path) -> None:

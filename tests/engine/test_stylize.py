@@ -118,8 +118,9 @@ def test_ctrl_c_keeps_the_best_picture() -> None:
     assert result.image.std() > 5
 
 
-def test_original_colors_keep_the_photo_s_chroma() -> None:
-    kept = stylize(PHOTO, [PAINTING], replace(QUICK, original_colors=True, iterations=15)).image
+def test_content_luma_keeps_the_photo_s_chroma() -> None:
+    options = replace(QUICK, color="content-luma", iterations=15)
+    kept = stylize(PHOTO, [PAINTING], options).image
     photo = fit(load_image(PHOTO), 64)
 
     def chroma(image: Image) -> npt.NDArray[np.float64]:

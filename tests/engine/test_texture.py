@@ -135,7 +135,7 @@ def test_ctrl_c_keeps_the_best_texture() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("content_weight", 7.0), ("content_layers", ("relu2_2",)), ("original_colors", True)],
+    [("content_weight", 7.0), ("content_layers", ("relu2_2",)), ("color", "content-luma")],
 )
 def test_what_asks_for_a_content_is_refused(name: str, value: Any) -> None:
     with pytest.raises(OptionError, match=f"^{name} is .*no content picture"):

@@ -7,7 +7,7 @@ wrong value is refused in the words of the options themselves.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import Field, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_origin, get_type_hints
@@ -66,7 +66,7 @@ def with_option_flags(names: Collection[str] | None = None) -> Callable[[Command
             for parameter in signature.parameters.values()
             if parameter.kind is not parameter.VAR_KEYWORD
         ]
-        parameters = [*own, *map(_parameter, chosen)]
+        parameters = [*own, *(each for item in chosen for each in _parameters(item))]
         # Typer reads both.
         command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
         command.__annotations__ = {each.name: each.annotation for each in parameters}
@@ -93,7 +93,7 @@ def options_from(preset: str, given: Mapping[str, Any]) -> Options:
         If a value is out of range or cannot be read.
     """
     typed = {name: value for name, value in given.items() if value is not None}
-    return preset_options(preset, {name: _parsed(name, value) for name, value in typed.items()})
+    return preset_options(preset, {name: _parsed(name, value) for name, value in _spelt(typed)})
 
 
 def values_of(name: str, text: str) -> tuple[Any, ...]:
@@ -132,6 +132,27 @@ def default_text(value: Any) -> str:
 
 
 _TYPES = get_type_hints(Options)
+_SHORT_FOR = {
+    flag.replace("-", "_"): (item.name, value)
+    for item in fields(Options)
+    for flag, value in item.metadata["short_for"].items()
+}
+"""Option and value that a flag is short for, by the flag's name."""
+
+
+def _spelt(typed: Mapping[str, str | bool]) -> Iterator[tuple[str, str | bool]]:
+    """Yield what was typed, with the values that flags are short for."""
+    for name, value in typed.items():
+        if name not in _SHORT_FOR:
+            yield name, value
+            continue
+        option, meant = _SHORT_FOR[name]
+        if typed.get(option, meant) != meant:
+            raise OptionError(
+                f"--{name.replace('_', '-')} is short for {flags(option)[0]} {meant}, and "
+                f"{flags(option)[0]} {typed[option]} is given too; leave one of them out."
+            )
+        yield option, meant
 
 
 def _kind(name: str) -> _Kind:
@@ -147,6 +168,26 @@ def _parsed(name: str, value: str | bool) -> Any:
         return kind.parse(value)
     except ValueError:
         raise OptionError(f"{flags(name)[0]} is {value!r}; it takes {kind.takes}.") from None
+
+
+def _parameters(item: Field[Any]) -> Iterator[inspect.Parameter]:
+    """Yield the parameter of an option, and those of flags that are short for one of its values."""
+    yield _parameter(item)
+    for flag, value in item.metadata["short_for"].items():
+        yield inspect.Parameter(
+            flag.replace("-", "_"),
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[
+                bool | None,
+                typer.Option(
+                    f"--{flag}",
+                    help=f"Short for {flags(item.name)[0]} {value}.",
+                    show_default=False,
+                    rich_help_panel=item.metadata["group"],
+                ),
+            ],
+        )
 
 
 def _parameter(item: Field[Any]) -> inspect.Parameter:

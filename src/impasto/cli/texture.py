@@ -26,7 +26,7 @@ __all__ = ["texture"]
 _OWN = ("size", "init")
 """Options that have a flag of another meaning here."""
 
-_ABOUT_CONTENT = ("content_weight", "content_layers", "original_colors")
+_ABOUT_CONTENT = ("content_weight", "content_layers", "color")
 
 _OPTIONS = [item.name for item in fields(Options) if item.name not in (*_OWN, *_ABOUT_CONTENT)]
 
