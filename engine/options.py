@@ -57,8 +57,13 @@ def option(
 
     `short_for` has further flags, which take no value: each stands for a value of the option.
     """
-    meta = {"help": help, "aliases": aliases, "choices": choices, "group": group}
-    meta["short_for"] = short_for
+    meta = {
+        "help": help,
+        "aliases": aliases,
+        "choices": choices,
+        "group": group,
+        "short_for": short_for,
+    }
     return field(default=default, metadata=MappingProxyType(meta))
 
 

@@ -20,8 +20,8 @@ def painted(color: str, folder: Path) -> Path:
     """Paint the pair with `--color`, and return the picture's path."""
     path = folder / f"{color}.png"
     flags = ["--size", "256", "--iterations", "60", "--color", color]
-    command = [sys.executable, "-m", "impasto", "paint", PHOTO, PAINTING, "-o", path, *flags]
-    subprocess.run(command, check=True)
+    pictures = [str(PHOTO), str(PAINTING), "-o", str(path)]
+    subprocess.run([sys.executable, "-m", "impasto", "paint", *pictures, *flags], check=True)
     return path
 
 
@@ -30,4 +30,4 @@ if __name__ == "__main__":
         pictures = {"photo": PHOTO, "painting": PAINTING}
         for color in get_args(ColorChoice):
             pictures[f"--color {color}"] = painted(color, Path(folder))
-        print(save_panel(pictures, "colour", height=200, columns=4))
+        print(save_panel(pictures, "colour", height=160, columns=4))

@@ -109,7 +109,7 @@ def test_a_single_colour_becomes_the_mean_colour(seed: int, color: tuple[int, ..
 @given(SEEDS, st.tuples(*3 * [st.integers(0, 255)]))
 def test_a_target_of_one_colour_leaves_one_colour(seed: int, color: tuple[int, ...]) -> None:
     found = match_colors(picture(seed), np.full((4, 5, 3), color, np.uint8))
-    np.testing.assert_array_equal(found, np.broadcast_to(np.uint8(color), found.shape))
+    np.testing.assert_array_equal(found, np.full_like(found, color))
 
 
 @settings(deadline=None)
