@@ -14,7 +14,7 @@ from impasto.engine.options import Options, flags
 __all__ = ["changed_options", "command_line", "flag_text", "shell_text"]
 
 
-_OF_TEXTURES = ("size", "init", "content_weight", "content_layers", "original_colors")
+_OF_TEXTURES = ("size", "init", "content_weight", "content_layers", "color")
 """Options that say something else for ``impasto texture``, or nothing."""
 
 
