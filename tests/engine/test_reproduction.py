@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +15,7 @@ from typer.main import get_command
 from impasto.cli.entry import app
 from impasto.cli.flags import options_from
 from impasto.engine.canvas import Canvas
-from impasto.engine.options import PRESETS, Options, preset_options
+from impasto.engine.options import PRESETS, ColorChoice, Options, preset_options
 from impasto.engine.reproduction import changed_options, command_line, shell_text
 from impasto.engine.texture import texture_options
 
@@ -42,7 +42,7 @@ def parsed(arguments: tuple[str, ...]) -> tuple[dict[str, Any], Options]:
     content_weight=st.floats(0, 1e30),
     style_layers=st.lists(st.sampled_from(["relu1_1", "relu5_4", "conv3_2"]), min_size=1),
     blend=st.lists(st.floats(0.01, 1e9), max_size=3),
-    original_colors=st.booleans(),
+    color=st.sampled_from(get_args(ColorChoice)),
     init=st.sampled_from(["content", "noise", "-a picture.png"]),
     seed=st.integers(-1, 2**63 - 1),
     weights=st.none() | st.sampled_from([Path("a b.pth"), Path("/x/'$HOME'.h5")]),

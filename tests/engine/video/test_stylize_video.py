@@ -99,11 +99,11 @@ def test_flicker_is_far_below_that_of_independent_frames(frames: Path, tmp_path:
     assert together.flicker < 0.75 * independent.flicker
 
 
-@pytest.mark.parametrize(("original_colors", "tile"), [(True, "whole"), (False, "24")])
+@pytest.mark.parametrize(("color", "tile"), [("content-luma", "whole"), ("style-match", "24")])
 def test_a_stopped_run_goes_on_to_the_same_files(
-    frames: Path, tmp_path: Path, original_colors: bool, tile: str
+    frames: Path, tmp_path: Path, color: str, tile: str
 ) -> None:
-    more: dict[str, Any] = {"original_colors": original_colors, "tile": tile, "init": "noise"}
+    more: dict[str, Any] = {"color": color, "tile": tile, "init": "noise"}
     stopped = paint(frames, tmp_path / "out", **more, callback=stop_at(3))
     assert not stopped.finished
     assert [report.number for report in stopped.frames] == [1, 2]
