@@ -3,6 +3,8 @@
 // move the edge to where they are, which the input's own track does not do everywhere.
 for (const box of document.querySelectorAll(".compare")) {
   const range = box.querySelector("input");
+  const { width, height } = box.querySelector("img");
+  box.style.maxWidth = "min(100%, " + (85 * width) / height + "vh)"; // no taller than the window
   const show = () => {
     box.style.setProperty("--at", range.value + "%");
     range.setAttribute("aria-valuetext", Math.round(100 - range.value) + " % painted");

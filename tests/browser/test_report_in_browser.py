@@ -117,6 +117,19 @@ def test_nothing_is_wider_than_the_window(page: Any) -> None:
     assert all(natural)
 
 
+def test_the_pictures_lie_on_each_other_in_their_proportions(page: Any) -> None:
+    """A small picture is enlarged, and one taller than the window is not let out of it."""
+    for height in (640, 200):
+        page.set_viewport_size({"width": page.viewport_size["width"], "height": height})
+        before = page.locator(".compare .before").bounding_box()
+        after = page.locator(".compare .after").bounding_box()
+        assert before == pytest.approx(after, abs=0.6)
+        assert before["width"] / before["height"] == pytest.approx(1.5, rel=0.02)
+        assert before["height"] <= 0.86 * height
+    page.set_viewport_size({"width": 1200, "height": 800})
+    assert page.locator(".compare").bounding_box()["width"] == pytest.approx(480, abs=1)
+
+
 def test_light_and_dark(page: Any) -> None:
     def paper() -> tuple[int, ...]:
         text = page.evaluate("() => getComputedStyle(document.body).backgroundColor")

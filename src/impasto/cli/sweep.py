@@ -17,7 +17,7 @@ from impasto.cli.interruption import Interruption
 from impasto.cli.messages import Debug, say
 from impasto.cli.progress import painting_progress
 from impasto.cli.running import metadata_of, other_inputs
-from impasto.engine.options import OUTPUT, Options, flags
+from impasto.engine.options import LOOK, OUTPUT, SEARCH, Options, flags
 from impasto.errors import OptionError, OutputPathError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -29,7 +29,10 @@ __all__ = ["sweep"]
 SIZE, ITERATIONS = "256", "80"
 """Of each run, unless it is told otherwise: enough to see where it goes."""
 
-_OPTIONS = [item.name for item in fields(Options) if item.name not in ("checkpoint", "save_every")]
+_OWN = ("size", "iterations", "checkpoint", "save_every")
+"""Options with another default here, or none at all."""
+
+_OPTIONS = [item.name for item in fields(Options) if item.name not in _OWN]
 
 
 @with_option_flags(_OPTIONS)
@@ -55,6 +58,26 @@ def sweep(
             show_default=False,
         ),
     ],
+    size: Annotated[
+        str,
+        typer.Option(
+            *flags("size"),
+            metavar="N",
+            help=f"Longest side of each picture in pixels. [default: {SIZE}]",
+            show_default=False,
+            rich_help_panel=LOOK,
+        ),
+    ] = SIZE,
+    iterations: Annotated[
+        str,
+        typer.Option(
+            *flags("iterations"),
+            metavar="N",
+            help=f"Optimizer steps for each picture. [default: {ITERATIONS}]",
+            show_default=False,
+            rich_help_panel=SEARCH,
+        ),
+    ] = ITERATIONS,
     cells: Annotated[
         Path | None,
         typer.Option(
@@ -91,9 +114,8 @@ def sweep(
 
     axes = [_axis(text) for text in over]
     check_axes(axes)
-    small = {"size": SIZE, "iterations": ITERATIONS, "checkpoint": "off"}
-    typed = {name: value for name, value in given.items() if value is not None}
-    options = options_from(preset, {**small, **typed})
+    own = {"size": size, "iterations": iterations, "checkpoint": "off"}
+    options = options_from(preset, {**given, **own})
     pictures = list(paintings(styles))
     _check(output, overwrite, [content, *pictures, *other_inputs(options)], cells)
     total = sweep_iterations(options, axes)
@@ -158,7 +180,8 @@ def _axis(text: str) -> Axis:
     from impasto.engine.sweep import Axis
 
     name, equals, values = text.partition("=")
-    known = {flag[2:].replace("-", "_"): each for each in _OPTIONS for flag in flags(each)}
+    names = [item.name for item in fields(Options)]
+    known = {flag[2:].replace("-", "_"): each for each in names for flag in flags(each)}
     key = name.strip().removeprefix("--").replace("-", "_")
     if not equals:
         raise OptionError(f"--over is {text!r}; it takes an option and values: NAME=V,V,...")
