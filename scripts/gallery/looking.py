@@ -37,10 +37,11 @@ def animation_and_report(folder: Path) -> None:
 
 
 def sheet(folder: Path) -> None:
-    """Sweep the style's weight and size: looking-sweep.jpg."""
+    """Sweep two weights: looking-sweep.jpg."""
     impasto(
-        *("sweep", PHOTO, PAINTING, "-o", folder / "sheet.png", "--size", "176"),
-        *("--over", "style_weight=1,20,1000", "--over", "style_scale=0.4,1", "--iterations", "30"),
+        *("sweep", PHOTO, PAINTING, "-o", folder / "sheet.png", "--size", "192"),
+        *("--over", "style_weight=100,1000,10000", "--over", "content_weight=1,5,25"),
+        *("--iterations", "40"),
     )
     with Image.open(folder / "sheet.png") as image:
         image.convert("RGB").save(PICTURES / "looking-sweep.jpg", quality=82)
@@ -69,7 +70,7 @@ def photograph(page: Path, folder: Path) -> None:
     both.paste(left, (0, 0))
     both.paste(right, (left.width, 0))
     small = both.resize((both.width * 2 // 3, both.height * 2 // 3), Image.Resampling.LANCZOS)
-    small.save(PICTURES / "looking-report.jpg", quality=70)
+    small.save(PICTURES / "looking-report.jpg", quality=66)
 
 
 def main() -> None:
