@@ -18,7 +18,7 @@ from impasto.engine.parts import Workers
 from impasto.engine.result import Iterate, Status
 from impasto.engine.resumption import digests_of
 from impasto.engine.video.flow import check_flow
-from impasto.engine.video.opening import encode, open_source
+from impasto.engine.video.opening import check_writer, encode, open_source
 from impasto.engine.video.options import VideoOptions
 from impasto.engine.video.painter import Before, FramePainter, PaintedFrame
 from impasto.engine.video.report import FrameReport, VideoResult
@@ -73,11 +73,13 @@ def stylize_video(
     Parameters
     ----------
     source : path
-        A directory of pictures, one a frame, in natural order and of one size.
+        A directory of pictures, one a frame, in natural order and of one size; an animated GIF,
+        WebP or PNG; or a video file (mp4, mov, mkv, webm, avi).
     styles : sequence of ndarray or path
         As for :func:`~impasto.engine.stylize.stylize`.
     output : path
-        A directory: made if it is not there, frames keep their names.
+        A directory: made if it is not there, frames keep their names. Or a .mp4, .mov, .mkv,
+        .webm, .gif, .webp or .apng file, which is written when all frames are done.
     options : Options, optional
         Of the first frame, and of the first one of every scene; the others have
         `video.next_iterations` steps at one scale.
@@ -119,6 +121,7 @@ def stylize_video(
     began = time.perf_counter()
     options, video, output = options or Options(), video or VideoOptions(), Path(output)
     check_flow()
+    check_writer(output)
     run = _Run(open_source(Path(source), video, options.max_pixels), output, options, video)
     first = run.first_frame()
     painter = FramePainter(first, styles, _settled_seed(options, output, overwrite), video, workers)

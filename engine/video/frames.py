@@ -70,7 +70,7 @@ def natural_key(name: str) -> tuple[object, ...]:
     parts = re.split(r"(\d+)", name.casefold())
     # Texts and numbers alternate, so that only like is compared with like.
     numbered = tuple(int(part) if odd % 2 else part for odd, part in enumerate(parts))
-    return (*numbered, name)
+    return numbered, name
 
 
 def _check_sizes(files: list[Path], max_pixels: int) -> None:

@@ -14,7 +14,7 @@ __all__ = ["ANIMATION_SUFFIXES", "MOVIE_SUFFIXES", "check_target", "frame_name",
 MOVIE_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm")
 """Suffixes of what PyAV encodes."""
 
-ANIMATION_SUFFIXES = (".gif", ".webp", ".apng", ".png")
+ANIMATION_SUFFIXES = (".gif", ".webp", ".apng")
 """Suffixes of what Pillow encodes."""
 
 

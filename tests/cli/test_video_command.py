@@ -114,3 +114,28 @@ def test_what_cannot_be_done_is_refused(
     assert said in done.messages[-1] + done.messages[0]
     assert not (pictures / "out").exists()
     assert not (pictures / "out.video").exists()
+
+
+def test_a_video_file_becomes_a_video_file_that_can_be_gone_on_with(
+    impasto: Impasto, pictures: Path, frames: Path, quick: tuple[str, ...]
+) -> None:
+    """Directory to mp4 to gif: sizes, times and the place to go on from."""
+    painting, movie = pictures / "painting.png", pictures / "out.mp4"
+    done = impasto("video", frames, painting, "-o", movie, *quick, *FEW, "--fps", "10")
+    assert done.code == 0
+    assert done.last_line == str(movie)
+    assert not (pictures / "out.mp4.video").exists()
+    again = impasto(
+        *("video", movie, painting, "-o", pictures / "out.gif", *quick, *FEW),
+        *("--start", "2", "--frames", "1", "--json"),
+    )
+    told = json.loads(again.out)
+    assert [frame["number"] for frame in told["frames"]] == [2]
+    assert told["size"] == [48, 36]
+    with Image.open(pictures / "out.gif") as opened:
+        assert opened.size == (48, 36)
+    refused = impasto("video", movie, painting, "-o", pictures / "out.gif", *quick, *FEW)
+    assert refused.code == 2
+    assert "exists" in refused.messages[-1]
+    words = impasto("video", pictures / "words.png", painting, "-o", pictures / "o", *quick)
+    assert words.code == 2

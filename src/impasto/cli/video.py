@@ -47,7 +47,7 @@ def video(
         typer.Argument(
             metavar="VIDEO",
             show_default=False,
-            help="The video to paint: a directory of frames.",
+            help="The video to paint: a file, or a directory of frames.",
         ),
     ],
     styles: Styles,
@@ -56,7 +56,8 @@ def video(
         typer.Option(
             *("-o", "--output"),
             metavar="OUT",
-            help="A directory of frames to write.",
+            help="What to write: a directory of frames, or a file: .mp4, .mov, .mkv, .webm, .gif, "
+            ".webp or .apng.",
             show_default=False,
             rich_help_panel=OUTPUT,
         ),

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from movie_files import write_movie_file
 from moving_pictures import pan, save_frames, window
 from pictures import EXAMPLES
 from PIL import Image
 
 from impasto import FrameStep, Options, VideoOptions, VideoResult, load_image, stylize_video
 from impasto.engine.video.driver import state_directory
+from impasto.engine.video.movie_reader import Movie
 from impasto.errors import (
     CheckpointError,
     ImageFileError,
@@ -250,3 +252,23 @@ def test_what_cannot_be_done_is_refused(frames: Path, tmp_path: Path) -> None:
             VideoOptions(**wrong)
     with pytest.raises(UnknownNameError, match="warped, previous, content"):
         VideoOptions(next_init="moved")  # type: ignore[arg-type]
+
+
+def test_a_stopped_movie_goes_on_and_is_encoded_once_all_is_done(
+    frames: Path, tmp_path: Path
+) -> None:
+    movie = write_movie_file(tmp_path / "in.mp4", [load_image(p) for p in sorted(frames.iterdir())])
+    stopped = paint(movie, tmp_path / "out.mp4", callback=stop_at(3))
+    assert [report.name for report in stopped.frames] == ["000001.png", "000002.png"]
+    assert not (tmp_path / "out.mp4").exists()
+    resumed = paint(movie, tmp_path / "out.mp4")
+    assert resumed.finished
+    whole = paint(movie, tmp_path / "whole.mp4")
+    assert resumed.frames == whole.frames
+    assert [frame.time for frame in whole.frames] == ["0", "1/25", "2/25", "3/25"]
+    found, expected = (
+        [frame.picture for frame in Movie(tmp_path / name, VIDEO, 10**6).frames(1)]
+        for name in ("out.mp4", "whole.mp4")
+    )
+    assert len(found) == len(expected) == 4
+    np.testing.assert_array_equal(found, expected)
