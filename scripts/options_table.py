@@ -5,11 +5,13 @@ Run `python scripts/options_table.py` after changing an option; a test compares 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from impasto.engine.options import PRESETS, Options, flags
+from impasto.engine.video.options import VideoOptions
 
 PAGE = Path(__file__).parents[1] / "docs" / "options.md"
 
@@ -25,11 +27,20 @@ def shown(value: Any) -> str:
 
 def options_table() -> str:
     """Return every option, grouped as in ``impasto paint --help``."""
+    return _table(Options, flags)
+
+
+def video_table() -> str:
+    """Return every option that only ``impasto video`` has."""
+    return _table(VideoOptions, lambda name: ("--" + name.replace("_", "-"),))
+
+
+def _table(options: type[Any], flags_of: Callable[[str], tuple[str, ...]]) -> str:
     groups: dict[str, list[str]] = {}
-    for item in fields(Options):
-        names = ", ".join(f"`{flag}`" for flag in flags(item.name))
+    for item in fields(options):
+        names = ", ".join(f"`{flag}`" for flag in flags_of(item.name))
         short = "".join(
-            f" `--{flag}` is short for `{flags(item.name)[0]} {value}`."
+            f" `--{flag}` is short for `{flags_of(item.name)[0]} {value}`."
             for flag, value in item.metadata["short_for"].items()
         )
         choices = " One of " + ", ".join(f"`{c}`" for c in item.metadata["choices"]) + "."
@@ -55,7 +66,8 @@ def _changes(changes: Any) -> list[str]:
 
 def filled(page: str) -> str:
     """Return `page` with the text between its markers replaced."""
-    for name, table in (("options", options_table()), ("presets", presets_table())):
+    tables = {"options": options_table(), "video": video_table(), "presets": presets_table()}
+    for name, table in tables.items():
         begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
         before, rest = page.split(begin)
         page = f"{before}{begin}\n\n{table}\n\n{end}{rest.split(end)[1]}"

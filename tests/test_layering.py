@@ -36,7 +36,6 @@ CONFINED = {
     "pickle": "models/weights/unpickler.py",
     "h5py": "models/weights/keras_h5.py",
     "cv2": "engine/video/flow.py",
-    "av": "engine/video/pyav.py",
     "typer": "src/impasto/cli/",
     "rich": "src/impasto/cli/",
 }

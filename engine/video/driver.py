@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -12,7 +13,7 @@ from typing import Any
 
 from impasto.engine.images import fit, save_image
 from impasto.engine.inputs import Image, Picture
-from impasto.engine.options import Options
+from impasto.engine.options import INITS, Options
 from impasto.engine.output_formats import Metadata
 from impasto.engine.parts import Workers
 from impasto.engine.result import Iterate, Status
@@ -25,7 +26,7 @@ from impasto.engine.video.report import FrameReport, VideoResult
 from impasto.engine.video.source import Frame, Source
 from impasto.engine.video.state import VideoState
 from impasto.engine.video.target import check_target, frame_name, is_file_target
-from impasto.errors import VideoFileError
+from impasto.errors import OutputPathError, VideoFileError
 
 __all__ = ["FrameStep", "VideoCallback", "state_directory", "stylize_video"]
 
@@ -128,7 +129,7 @@ def stylize_video(
     asked = run.asked(painter)
     with VideoState(state_directory(output), asked, anew=overwrite) as state:
         done = len(state.reports)
-        run.check_output(state, first, overwrite)
+        run.check_output(state, first, overwrite, styles)
         state.settle(painter.settle(state.settled or None))
         with suppress(KeyboardInterrupt):
             for frame, painted in run.painted(painter, state, callback):
@@ -157,6 +158,10 @@ def stylize_video(
 
 def state_directory(output: Path) -> Path:
     """Return where a run keeps what it needs to go on."""
+    if output.name in ("", ".."):  # of "." and the like
+        output = Path(os.path.abspath(output))
+        if not output.name:
+            raise OutputPathError(f"Output {output} is no place for frames; give a directory.")
     return output.with_name(output.name + ".video")
 
 
@@ -188,13 +193,25 @@ class _Run:
             "pictures": digests_of(painter.prepared.inputs),
         }
 
-    def check_output(self, state: VideoState, first: Image, overwrite: bool) -> None:
+    def check_output(
+        self, state: VideoState, first: Image, overwrite: bool, styles: Sequence[Picture]
+    ) -> None:
         """Refuse an output that could not, or should not, be written."""
         # The frame after the last one done may be there: its file is written before it is noted.
         known = len(state.reports) + bool(state.settled)
         names = map(self.source.name_of, self.numbers[known:])
         height, width, _ = first.shape
-        check_target(self._output, self.source.path, names, (height, width), overwrite=overwrite)
+        files = [style for style in styles if isinstance(style, str | os.PathLike)]
+        if self._options.init not in INITS:
+            files.append(self._options.init)
+        check_target(
+            self._output,
+            self.source.path,
+            names,
+            (height, width),
+            overwrite=overwrite,
+            inputs=[Path(file) for file in files],
+        )
 
     def painted(
         self, painter: FramePainter, state: VideoState, callback: VideoCallback | None

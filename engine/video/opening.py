@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import secrets
 from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
 from impasto.engine.output_formats import Metadata
-from impasto.engine.srgb import in_a_line
 from impasto.engine.video.animations import ANIMATION_INPUTS, Animation, write_animation
 from impasto.engine.video.frames import FrameDirectory
 from impasto.engine.video.movie_reader import Movie
@@ -21,6 +17,7 @@ from impasto.engine.video.pyav import pyav
 from impasto.engine.video.report import FrameReport, VideoResult
 from impasto.engine.video.source import Source
 from impasto.engine.video.target import ANIMATION_SUFFIXES, MOVIE_SUFFIXES
+from impasto.engine.whole_files import whole_path
 from impasto.errors import ImpastoError
 
 __all__ = ["check_writer", "encode", "open_source", "times_of"]
@@ -62,23 +59,17 @@ def encode(frames: Path, result: VideoResult, source: Source, metadata: Metadata
     """
     files = [frames / report.name for report in result.frames]
     times, end = times_of(result.frames, source.end, result.video.fps)
-    target = Path(os.path.realpath(result.output))
-    draft = target.with_name(f".impasto-{secrets.token_hex(8)}{target.suffix.lower()}")
     try:
-        if draft.suffix in ANIMATION_SUFFIXES:
-            write_animation(draft, files, times, end)
-        else:
-            sound = source.path if isinstance(source, Movie) else None
-            write_movie(draft, files, times, end, sound, metadata.get("Software", "Impasto"))
-        draft.replace(target)
-    except (OSError, ValueError) as error:  # FFmpeg's are of both kinds
+        with whole_path(result.output) as draft:
+            if draft.suffix in ANIMATION_SUFFIXES:
+                write_animation(draft, files, times, end)
+            else:
+                sound = source.path if isinstance(source, Movie) else None
+                write_movie(draft, files, times, end, sound, metadata.get("Software", "Impasto"))
+    except ImpastoError as error:
         raise ImpastoError(
-            f"{result.output} could not be written: {in_a_line(error)}. The frames are in "
-            f"{frames}; the same command tries again."
+            f"{error} The frames are in {frames}; the same command tries again."
         ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
 
 
 def times_of(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from impasto.engine.images import OUTPUT_SUFFIXES, check_output_size
@@ -44,7 +44,13 @@ def frame_name(name: str) -> str:
 
 
 def check_target(
-    output: Path, source: Path, names: Iterable[str], size: tuple[int, int], *, overwrite: bool
+    output: Path,
+    source: Path,
+    names: Iterable[str],
+    size: tuple[int, int],
+    *,
+    overwrite: bool,
+    inputs: Sequence[Path] = (),
 ) -> None:
     """Refuse an output that could not, or should not, be written.
 
@@ -56,13 +62,15 @@ def check_target(
     size : (height, width)
         Of the frames.
     overwrite : bool
+    inputs : sequence of Path
+        Other files that are read.
 
     Raises
     ------
     OutputPathError
     """
     if is_file_target(output):
-        check_output_file(output, overwrite, [source])
+        check_output_file(output, overwrite, [source, *inputs])
         return
     if output.exists() and not output.is_dir():
         raise OutputPathError(f"Output {output} is no directory.")
@@ -80,4 +88,4 @@ def check_target(
     for target in seen:
         check_output_size(target, width, height)
         if output.is_dir():
-            check_output_file(output / target, overwrite, [source])
+            check_output_file(output / target, overwrite, [source, *inputs])

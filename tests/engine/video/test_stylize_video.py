@@ -247,6 +247,12 @@ def test_what_cannot_be_done_is_refused(frames: Path, tmp_path: Path) -> None:
     with pytest.raises(ImageFileError, match="no picture"):
         paint(tmp_path / "empty", tmp_path / "other")
     assert not (tmp_path / "other").exists()
+    style = save_frames([load_image(PAINTING)], tmp_path / "styles", "frame{}.png")
+    Image.fromarray(load_image(PAINTING)).save(style / "frame9.png")
+    (frames / "frame12.png").unlink()
+    with pytest.raises(OutputPathError, match="one of the inputs"):
+        stylize_video(frames, [style / "frame9.png"], style, QUICK, VIDEO, overwrite=True)
+    assert state_directory(Path(".")).name == f"{Path.cwd().name}.video"
     for wrong in ({"fps": 0.0}, {"temporal_weight": float("nan")}, {"start": 0}, {"frames": 1.5}):
         with pytest.raises(OptionError, match="it takes"):
             VideoOptions(**wrong)
