@@ -28,6 +28,7 @@ __all__ = [
     "Recorded",
     "check_digests",
     "check_same_run",
+    "digests_of",
     "header_of",
     "progress_of",
     "recorded_in",
