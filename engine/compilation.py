@@ -131,6 +131,7 @@ def compile_gradient(
             size=size,
             lowered_for=candidate.lowering,
             form=network.form,
+            wraps=network.wraps,
         )
     )
 

@@ -306,6 +306,7 @@ class _InStrips:
     def _streamed(self, picture: FloatArray) -> StreamedNetwork:
         height, width = picture.shape[2:]
         backend, lowering = self._chosen.backend, self._chosen.lowering
+        # A picture that ends at its borders, also where the image is a torus.
         return StreamedNetwork(
-            self._network, backend, lowering, (height, width), self._streaming, self._workers
+            self._network.flat, backend, lowering, (height, width), self._streaming, self._workers
         )

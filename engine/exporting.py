@@ -27,7 +27,7 @@ def export_graph(options: Options, kind: GraphKind) -> onnx.ModelProto:
     ----------
     options : Options
         Of which `model`, `weights`, `pooling`, `pool_rounding`, `content_layers`, `style_layers`
-        and `style_statistic` count.
+        `style_statistic` and `tileable` count.
     kind : {"features", "gradient"}
         Feature maps of the content layers and Gram matrices (and means, for other statistics) of
         the style layers; or loss terms,
@@ -41,8 +41,8 @@ def export_graph(options: Options, kind: GraphKind) -> onnx.ModelProto:
     network = network_for(load_model(options.model, options.weights), options)
     terms = network.encoder, network.content_layers, network.style_layers
     if kind == "features":
-        return build_feature_graph(*terms, mean_layers(network))
-    return build_gradient_graph(*terms, form=network.form)
+        return build_feature_graph(*terms, mean_layers(network), wraps=network.wraps)
+    return build_gradient_graph(*terms, form=network.form, wraps=network.wraps)
 
 
 def save_graph(model: onnx.ModelProto, path: Path) -> None:

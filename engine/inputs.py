@@ -190,12 +190,26 @@ def check_sizes(network: Network, content: Size, styles: Sequence[Size]) -> None
 
 
 def scaled_sizes(
-    content: Size, styles: Sequence[Size], options: Options, longest_side: int
+    content: Size, styles: Sequence[Size], options: Options, longest_side: int, grid: int = 1
 ) -> tuple[Size, tuple[Size, ...]]:
-    """Return the sizes of the content and the styles at one scale."""
+    """Return the sizes of the image and the styles at one scale.
+
+    Parameters
+    ----------
+    content, styles : (height, width)
+        Of the pictures at any size.
+    options : Options
+    longest_side : int
+        Of the image at this scale.
+    grid : int
+        The image's sides are rounded to multiples of it, once at least.
+    """
     style_side = style_longest_side(options, longest_side)
+    height, width = (
+        max(grid, round(side / grid) * grid) for side in fitted_size(*content, longest_side)
+    )
     return (
-        fitted_size(*content, longest_side),
+        (height, width),
         tuple(fitted_size(*style, style_side) for style in styles),
     )
 

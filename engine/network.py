@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from impasto.engine.backends.constants import PagedArrays, PagedConstants
 from impasto.engine.options import PRESETS, Options
@@ -10,6 +10,7 @@ from impasto.errors import OptionError, UnknownNameError
 from impasto.export.encoder import Arrays, Encoder, feature_size
 from impasto.export.guides import UNGUIDED, Guides
 from impasto.export.losses.form import GRAM, LossForm
+from impasto.export.torus import first_unwrappable, total_stride
 from impasto.models import Model, model_spec
 from impasto.models.layer import Architecture, PoolRounding
 
@@ -29,6 +30,8 @@ class Network:
         Which of the losses are guided.
     form : LossForm
         What the losses are.
+    wraps : bool
+        Whether the image is a torus. Style pictures are none: see :attr:`flat`.
     """
 
     encoder: Encoder
@@ -36,6 +39,17 @@ class Network:
     style_layers: tuple[str, ...]
     guides: Guides = UNGUIDED
     form: LossForm = GRAM
+    wraps: bool = False
+
+    @property
+    def flat(self) -> Network:
+        """The same network as it reads a picture that ends at its borders."""
+        return replace(self, wraps=False)
+
+    @property
+    def grid(self) -> int:
+        """The number of which the sides of the image have to be multiples."""
+        return total_stride(self.encoder.layers) if self.wraps else 1
 
     @property
     def style_terms(self) -> tuple[str, ...]:
@@ -79,15 +93,17 @@ def check_layers(options: Options) -> None:
     UnknownNameError
         If there is no such model.
     OptionError
-        If it has no such layer.
+        If it has no such layer, or they are to be on a torus and cannot.
     """
     architecture = model_spec(options.model).architecture
     try:
-        architecture.in_order(options.content_layers + options.style_layers)
+        names = architecture.in_order(options.content_layers + options.style_layers)
     except UnknownNameError as error:
         presets = [name for name, values in PRESETS.items() if values.get("model") == options.model]
         hint = f" `--preset {presets[0]}` names layers for it." if presets else ""
         raise OptionError(f"{error}{hint}") from error
+    if options.tileable:
+        _check_torus(_with_pooling(architecture.truncated(names), options))
 
 
 def network_for(model: Model, options: Options) -> Network:
@@ -102,9 +118,22 @@ def network_for(model: Model, options: Options) -> Network:
     content = architecture.in_order(options.content_layers)
     style = architecture.in_order(options.style_layers)
     used = _with_pooling(architecture.truncated(content + style), options)
+    if options.tileable:
+        _check_torus(used)
     arrays = _seldom_in_memory(model.arrays_of([layer.name for layer in used.layers]))
     encoder = Encoder(model.spec.name, used.layers, arrays, model.preprocessing)
-    return Network(encoder, content, style, form=LossForm(options.style_statistic))
+    form = LossForm(options.style_statistic)
+    return Network(encoder, content, style, form=form, wraps=options.tileable)
+
+
+def _check_torus(architecture: Architecture) -> None:
+    odd = first_unwrappable(architecture.layers)
+    if odd is not None:
+        raise OptionError(
+            f"--tileable needs convolutions that keep the size and poolings side by side; "
+            f"{odd.name} of {architecture.name} is {odd.kernel}x{odd.kernel} with a stride of "
+            f"{odd.stride} and a padding of {odd.padding}. Take --model vgg19, or layers before it."
+        )
 
 
 def _seldom_in_memory(arrays: Arrays) -> Arrays:

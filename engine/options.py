@@ -22,6 +22,7 @@ from impasto.export.losses.form import STATISTICS, Statistic
 __all__ = [
     "INITS",
     "PRESETS",
+    "TEXTURE_ONLY",
     "BackendChoice",
     "ColorChoice",
     "OptimizerName",
@@ -37,6 +38,9 @@ BackendChoice = Literal["auto", "onnxruntime", "cuda", "openvino"]
 PrecisionChoice = Literal["auto", "f32", "bf16"]
 ColorChoice = Literal["style", "content-luma", "content-luma-lab", "content-match", "style-match"]
 INITS = ("content", "noise")
+
+TEXTURE_ONLY = ("tileable",)
+"""Options of `impasto texture` that `impasto paint` does not have."""
 
 MAX_SIZE = 131072
 """Longest side accepted, in pixels; what fits into memory is another question."""
@@ -113,6 +117,9 @@ class Options:
     )
     style_scale: float = option(
         1.0, "Longest side of the style pictures, as a multiple of --size.", group=LOOK
+    )
+    tileable: bool = option(
+        False, "Make the texture seamless: copies of it fit side by side.", group=LOOK
     )
     color: ColorChoice = option(
         "style",

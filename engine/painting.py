@@ -182,7 +182,7 @@ class Painting:
 
         def enlarged(flat: FloatArray) -> FloatArray:
             small = flat.reshape(search.best.x.shape)
-            return resize_image(small, height, width).reshape(-1)
+            return self._resized(small, height, width).reshape(-1)
 
         state: OptimizerState | None = None
         if search.last is not None:
@@ -193,7 +193,7 @@ class Painting:
             iteration=plan.scale.before,
             evaluations_before=progress.evaluations_before + search.best.evaluations,
             seconds=self.seconds,
-            best=resize_image(search.best.x, height, width),
+            best=self._resized(search.best.x, height, width),
             state=state,
         )
         self._autosave(lambda: self.snapshot(carried), now=True)
@@ -226,9 +226,12 @@ class Painting:
         height, width = self._prepared.plan.scales[-1].size
         content = self._prepared.inputs.photo
         try:
-            return self.render(resize_image(image, height, width), content)
+            return self.render(self._resized(image, height, width), content)
         except KeyboardInterrupt:
-            return self.render(resize_image(image, height, width), content)
+            return self.render(self._resized(image, height, width), content)
+
+    def _resized(self, image: FloatArray, height: int, width: int) -> FloatArray:
+        return resize_image(image, height, width, wraps=self._options.tileable)
 
     @property
     def iterations(self) -> int:

@@ -86,6 +86,11 @@ class Request:
     budget: int | None
     parts_at_a_time: int = 1
 
+    def sizes_at(self, longest_side: int) -> tuple[Size, tuple[Size, ...]]:
+        """Return (height, width) of the image and of each style at one scale."""
+        grid = self.network.grid
+        return scaled_sizes(self.content, self.styles, self.options, longest_side, grid)
+
 
 @dataclass(frozen=True)
 class ScalePlan:
@@ -243,7 +248,9 @@ def largest_size(request: Request) -> int:
 def _large_enough(request: Request) -> bool:
     """Return whether no picture is too small for the network at the request's size."""
     options = request.options
-    content, styles = scaled_sizes(request.content, request.styles, options, options.size)
+    content, styles = scaled_sizes(
+        request.content, request.styles, options, options.size, request.network.grid
+    )
     try:
         check_sizes(request.network, content, styles)
     except OptionError:
@@ -254,7 +261,9 @@ def _large_enough(request: Request) -> bool:
 def _plan(request: Request, leanest: bool = False) -> Plan | None:
     options = request.options
     # Kept as uint8 throughout, at their largest: content, styles, the picture to begin from.
-    full, full_styles = scaled_sizes(request.content, request.styles, options, options.size)
+    full, full_styles = scaled_sizes(
+        request.content, request.styles, options, options.size, request.network.grid
+    )
     # (Of a texture there is no content: what is counted for it is its picture.)
     kept = [full, *full_styles] + [full] * (options.init not in INITS)
     pictures = sum(3 * height * width for height, width in kept)
@@ -284,7 +293,7 @@ def _best(plans: Iterable[ScalePlan], budget: int | None, leanest: bool) -> Scal
 def _scale_plans(request: Request, scale: Scale, base: int) -> Iterator[ScalePlan]:
     """Yield the ways to compute one scale."""
     options, network, backend = request.options, request.network, request.backend
-    size, styles = scaled_sizes(request.content, request.styles, options, scale.longest_side)
+    size, styles = request.sizes_at(scale.longest_side)
     largest_style = max(styles, key=lambda side: side[0] * side[1])
     entries = 3 * size[0] * size[1]
     pictures = (size, *styles) if network.content_layers else styles
@@ -297,7 +306,10 @@ def _scale_plans(request: Request, scale: Scale, base: int) -> Iterator[ScalePla
         works: list[StripWork] = []
         parts = 1
         if streaming is not None:
-            works = [strip_work(network, side, streaming) for side in (size, largest_style)]
+            works = [
+                strip_work(network, size, streaming),
+                strip_work(network.flat, largest_style, streaming),
+            ]
             parts = works[0].parts
         work = _work(network, backend, size, works)
         for history, on_disk, optimizer in optimizers:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from impasto.engine.backends.base import Backend
+from impasto.engine.canvas import Canvas
 from impasto.engine.compilation import candidates
 from impasto.engine.inputs import (
     Inputs,
@@ -25,6 +27,7 @@ from impasto.engine.options import Options
 from impasto.engine.parts import Workers
 from impasto.engine.plan import Plan, Request, budget_of, plan_run
 from impasto.engine.speed import bytes_per_second, multiplications_per_second
+from impasto.errors import OptionError
 from impasto.models import load_model
 from impasto.models.layer import Preprocessing
 from impasto.models.weights.cache import cache_directory
@@ -135,11 +138,18 @@ def plan_pictures(
     make_optimizer(options)  # refuses options that contradict each other
     check_inputs(styles, options)
     check_layers(options)
+    if options.tileable and not isinstance(content, Canvas):
+        raise OptionError(
+            "--tileable is for textures: a photo does not go on at its opposite side. Leave it "
+            "out, or make a texture (`impasto texture`)."
+        )
     content_size, style_sizes = picture_sizes(content, styles, options)
     model = load_model(options.model, options.weights)
     network = network_for(model, options)
+    if isinstance(content, Canvas):
+        _check_grid(content, network)
     for scale in options.schedule:
-        sizes = scaled_sizes(content_size, style_sizes, options, scale.longest_side)
+        sizes = scaled_sizes(content_size, style_sizes, options, scale.longest_side, network.grid)
         check_sizes(network, *sizes)
     backend = next(iter(candidates(options))).backend
     return_freed_memory()
@@ -178,3 +188,18 @@ def is_short(plan: Plan, seconds: float) -> bool:
 def _with_seed(options: Options) -> Options:
     """Draw the seed if the options leave it open, so that every run can be repeated."""
     return options if options.seed >= 0 else replace(options, seed=secrets.randbelow(2**31))
+
+
+def _check_grid(canvas: Canvas, network: Network) -> None:
+    """Refuse sides that a torus cannot have; they were asked for, and so are not rounded."""
+    grid = network.grid
+    if any(side % grid for side in canvas.size):
+        fitting = [
+            "x".join(str(max(grid, grid * round_(side / grid))) for side in canvas.size[::-1])
+            for round_ in (math.floor, math.ceil)
+        ]
+        raise OptionError(
+            f"--size is {canvas.width}x{canvas.height}; with --tileable each side has to be a "
+            f"multiple of {grid}, the stride of {network.encoder.layers[-1].name}: "
+            f"{' or '.join(dict.fromkeys(fitting))}."
+        )

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from PIL import Image
 
 from impasto.engine.result import FloatArray
 from impasto.engine.srgb import ByteArray, Cutout, pixels_of
 from impasto.errors import OptionError
+
+LOBES = 3
+"""Of LANCZOS: how far it reaches, in pixels of the coarser of the two grids."""
 
 __all__ = ["fit", "fit_cutout", "fitted_size", "resize", "resize_cutout", "resize_image"]
 
@@ -106,7 +111,7 @@ def resize_cutout(cutout: Cutout, width: int, height: int) -> Cutout:
     return Cutout(pixels, alpha)
 
 
-def resize_image(image: FloatArray, height: int, width: int) -> FloatArray:
+def resize_image(image: FloatArray, height: int, width: int, *, wraps: bool = False) -> FloatArray:
     """Resize an image as the network takes it, one channel after the other.
 
     Parameters
@@ -115,6 +120,8 @@ def resize_image(image: FloatArray, height: int, width: int) -> FloatArray:
         float32; left alone.
     height, width : int
         At least 1.
+    wraps : bool
+        Whether the image is a torus: the filter then reads on at the opposite border.
 
     Returns
     -------
@@ -133,7 +140,8 @@ def resize_image(image: FloatArray, height: int, width: int) -> FloatArray:
         return image
     resized = np.empty((1, channels, height, width), np.float32)
     for old, new in zip(image[0], resized[0], strict=True):
-        new[...] = _resized_plane(old, width, height)
+        plane = _resized_torus if wraps else _resized_plane
+        new[...] = plane(old, width, height)
     return resized
 
 
@@ -141,3 +149,18 @@ def _resized_plane(plane: FloatArray, width: int, height: int) -> FloatArray:
     """Resize float32 values of shape (H, W), without rounding or clipping."""
     image = Image.fromarray(np.ascontiguousarray(plane, np.float32))
     return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))
+
+
+def _resized_torus(plane: FloatArray, width: int, height: int) -> FloatArray:
+    """Do the same with values whose last row and column have the first as neighbours."""
+    rows, columns = plane.shape
+    above, beside = _reach(rows, height), _reach(columns, width)
+    around = np.pad(plane, ((above, above), (beside, beside)), mode="wrap")
+    box = (beside, above, beside + columns, above + rows)
+    image = Image.fromarray(np.ascontiguousarray(around, np.float32))
+    return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS, box))
+
+
+def _reach(old: int, new: int) -> int:
+    """Return how many pixels beyond the border the filter reads along a side."""
+    return math.ceil(LOBES * max(1.0, old / new)) + 1

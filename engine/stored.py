@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -10,10 +10,38 @@ import numpy.typing as npt
 from impasto.engine.backends.base import FloatArray
 from impasto.export.strips import Rows
 
-__all__ = ["Features", "Signs", "Stored"]
+__all__ = ["Features", "Signs", "Stored", "rows_of"]
+
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 BLOCK_BYTES = 1 << 18
 """Working set of the conversion to and from bits: what stays in a core's second-level cache."""
+
+
+def rows_of(
+    value: npt.NDArray[Scalar], rows: Rows, behind: npt.NDArray[Scalar] | None = None
+) -> npt.NDArray[Scalar]:
+    """Return rows of an array of shape (C, H, W); beyond its borders those of a torus.
+
+    Parameters
+    ----------
+    value : ndarray of shape (C, H, W)
+    rows : Rows
+    behind : ndarray of shape (C, n, W), optional
+        Rows ``H`` to ``H + n``, where those at the top of `value` are not what they were.
+
+    Returns
+    -------
+    ndarray of shape (C, rows, W)
+        A view, if all of them are inside.
+    """
+    height = value.shape[1]
+    if rows.start >= 0 and rows.stop <= height:
+        return value[:, rows.slice]
+    if behind is None or rows.stop <= height:
+        return value.take(range(rows.start, rows.stop), axis=1, mode="wrap")
+    inside = value.take(range(rows.start, height), axis=1, mode="wrap")
+    return np.concatenate([inside, behind[:, : rows.stop - height]], axis=1)
 
 
 class Stored(Protocol):
@@ -46,7 +74,7 @@ class Features:
 
     def read(self, rows: Rows, into: FloatArray) -> None:
         """Copy rows into an array of shape (1, C, rows, W)."""
-        np.copyto(into[0], self._array[:, rows.slice])
+        np.copyto(into[0], rows_of(self._array, rows))
 
 
 class Signs:
@@ -74,7 +102,7 @@ class Signs:
     def read(self, rows: Rows, into: FloatArray) -> None:
         """Write 0.0 and 1.0 into an array of shape (1, C, rows, W)."""
         for part in self._blocks(len(rows)):
-            bits = self._bits[part, rows.slice]
+            bits = rows_of(self._bits[part], rows)
             np.copyto(into[0, part], np.unpackbits(bits, axis=-1, count=self._width))
 
     def _blocks(self, rows: int) -> list[slice]:

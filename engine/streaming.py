@@ -19,11 +19,11 @@ import numpy.typing as npt
 from impasto.engine.backends.base import Backend, FloatArray
 from impasto.engine.network import Network
 from impasto.engine.parts import Part, Parts, Workers, run_in_order
-from impasto.engine.stored import Features, Signs, Stored
+from impasto.engine.stored import Features, Signs, Stored, rows_of
 from impasto.engine.style_losses import PictureSums
 from impasto.export.guides import layer_of
 from impasto.export.strip_graphs import build_strip_backward, build_strip_forward
-from impasto.export.strips import Segment, Strip, segments_of, strips_of
+from impasto.export.strips import Rows, Segment, Strip, segments_of, strips_of
 
 __all__ = ["Keeping", "StreamedNetwork", "Streaming", "Sums"]
 
@@ -140,7 +140,7 @@ class StreamedNetwork:
         self._outputs: dict[int, FloatArray] = {}
         self._kept: dict[str, Stored] = {}
         self._strips = [
-            strips_of(segment, height, rows)
+            strips_of(segment, height, rows, network.wraps)
             for segment, (height, _), rows in zip(
                 self.segments, inputs[:-1], streaming.rows, strict=True
             )
@@ -270,6 +270,7 @@ class StreamedNetwork:
             scatter = _Scatter(gradient[0] if first else read, self._strips[segment.index])
             for strip, found in self._run_backward(segment, read, coefficients, targets):
                 scatter.add(strip, found["gradient"][0])
+            scatter.finish()
 
     def _output(self, segment: Segment) -> FloatArray:
         """Return the array for a segment's output, (C, h, w)."""
@@ -317,10 +318,10 @@ class StreamedNetwork:
                     contents=contents, signs=signs,
                     guided=guided, content_guided=content_guided,
                     output=output, total_variation=total_variation,
-                    lowered_for=self._lowering, dtype=self.dtype,
+                    lowered_for=self._lowering, dtype=self.dtype, wraps=self.network.wraps,
                 ),
             )  # fmt: skip
-            np.copyto(part.inputs["input"][0], value[:, strip.read.slice])
+            np.copyto(part.inputs["input"][0], rows_of(value, strip.read))
             _read_targets(part, strip, targets or {})
             return part.run()
 
@@ -342,6 +343,10 @@ class StreamedNetwork:
         features = _in(segment, keeping.features)
         signs = _in(segment, keeping.signs - keeping.features)
         cotangent = self._outputs.get(segment.index)
+        strips = self._strips[segment.index]
+        # On a torus the last strips read the first rows, whose cotangents have replaced them then.
+        height, reach = value.shape[1], max(strip.read.stop for strip in strips)
+        behind = rows_of(value, Rows(height, reach)).copy() if reach > height else None
 
         def work(strip: Strip) -> dict[str, FloatArray]:
             part = self._parts.get(
@@ -353,12 +358,12 @@ class StreamedNetwork:
                     guided=guided, content_guided=self.network.guides.content,
                     cotangent=cotangent is not None, total_variation=segment.index == 0,
                     lowered_for=self._lowering,
-                    dtype=self.dtype,
+                    dtype=self.dtype, wraps=self.network.wraps,
                 ),
             )  # fmt: skip
             inputs = part.inputs
             if "input" in inputs:
-                np.copyto(inputs["input"][0], value[:, strip.read.slice])
+                np.copyto(inputs["input"][0], rows_of(value, strip.read, behind))
             if cotangent is not None:
                 np.copyto(inputs["cotangent"][0], cotangent[:, strip.written.slice])
             for name in (*features, *signs):
@@ -370,7 +375,6 @@ class StreamedNetwork:
                     np.copyto(inputs[name], number)
             return part.run()
 
-        strips = self._strips[segment.index]
         return run_in_order(self._workers, work, strips)
 
 
@@ -379,7 +383,7 @@ class _Scatter:
 
     A strip's gradient covers the rows it has read; the last of them the next strip reads, and adds
     to, as well. Those wait in a buffer of their own, so that `out` may be the very array that is
-    read.
+    read. On a torus, so does until the end what belongs to rows beyond the borders.
 
     Parameters
     ----------
@@ -392,14 +396,30 @@ class _Scatter:
         self._out = out
         self._next_read = {strip: below.read.start for strip, below in pairwise(strips)}
         self._waiting: FloatArray = np.empty((len(out), 0, out.shape[2]), out.dtype)
+        self._beyond: list[tuple[int, FloatArray]] = []
 
     def add(self, strip: Strip, part: FloatArray) -> None:
         """Add `part`, of shape (C, rows read, W); it is changed."""
         waiting = self._waiting.shape[1]
         part[:, :waiting] += self._waiting
+        start = strip.read.start
         stop = self._next_read.get(strip, strip.read.stop)
-        self._out[:, strip.read.start : stop] = part[:, : stop - strip.read.start]
-        self._waiting = part[:, stop - strip.read.start :].copy()
+        self._write(start, part[:, : stop - start])
+        self._waiting = part[:, stop - start :].copy()
+
+    def _write(self, start: int, part: FloatArray) -> None:
+        height, rows = self._out.shape[1], part.shape[1]
+        above = min(max(0, -start), rows)
+        inside = max(above, min(rows, height - start))
+        for row in (*range(above), *range(inside, rows)):
+            self._beyond.append(((start + row) % height, part[:, row].copy()))
+        if inside > above:
+            self._out[:, start + above : start + inside] = part[:, above:inside]
+
+    def finish(self) -> None:
+        """Add what belongs to rows beyond the borders: they are rows at the opposite one."""
+        for row, values in self._beyond:
+            self._out[:, row] += values
 
 
 def _in(segment: Segment, terms: Collection[str]) -> tuple[str, ...]:

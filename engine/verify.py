@@ -317,6 +317,7 @@ def _compiled(
             size=size,
             lowered_for=lowering,
             form=network.form,
+            wraps=network.wraps,
         )
     )
 
@@ -353,6 +354,7 @@ def _key(
         repr(encoder.layers),
         repr((network.content_layers, network.style_layers, network.form)),
         repr((network.style_terms, network.guides.content, network.guides.styles)),
+        repr(network.wraps),
         repr(keeping and (sorted(keeping.features), sorted(keeping.signs))),
         *(np.ascontiguousarray(encoder.arrays[name]).data for name in (names[0], names[-1])),
     )

@@ -131,7 +131,7 @@ def strip_work(network: Network, size: Size, streaming: Streaming) -> StripWork:
         weights = 2 * _weight_bytes(network, segment.layers) + _weight_bytes(
             network, [layer for layer in segment.layers if layer.name in again]
         )
-        for strip, count in strip_kinds(segment, height, rows):
+        for strip, count in strip_kinds(segment, height, rows, network.wraps):
             compiled += weights
             parts += count
             multiplications += count * _strip_work(network, strip, sizes, again)

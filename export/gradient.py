@@ -26,6 +26,7 @@ from impasto.export.losses.style import append_gram
 from impasto.export.losses.total_variation import append_total_variation
 from impasto.export.lowerings import lowering
 from impasto.export.sizes import cell_count
+from impasto.export.torus import COLUMNS, ROWS, total_stride, wrap_convolutions
 
 __all__ = [
     "CONTRACT_VERSION",
@@ -49,6 +50,7 @@ def build_feature_graph(
     guided: bool = False,
     size: Size | None = None,
     dtype: npt.DTypeLike = np.float32,
+    wraps: bool = False,
 ) -> onnx.ModelProto:
     """Return the graph that computes feature maps and Gram matrices of an image.
 
@@ -67,6 +69,8 @@ def build_feature_graph(
         Fix the image's size; by default it is symbolic.
     dtype : numpy dtype
         float32, or float64 to test against.
+    wraps : bool
+        Whether the image is a torus; its sides have to be multiples of the total stride then.
 
     Raises
     ------
@@ -74,7 +78,7 @@ def build_feature_graph(
         If no layer is asked for, or one the encoder does not have.
     """
     return light_feature_graph(
-        encoder, features, grams, means, guided=guided, size=size, dtype=dtype
+        encoder, features, grams, means, guided=guided, size=size, dtype=dtype, wraps=wraps
     ).whole()
 
 
@@ -87,6 +91,7 @@ def light_feature_graph(
     guided: bool = False,
     size: Size | None = None,
     dtype: npt.DTypeLike = np.float32,
+    wraps: bool = False,
 ) -> LightModel:
     """Return the same as :func:`build_feature_graph`, its large constants apart."""
     if not features and not grams and not means:
@@ -117,7 +122,9 @@ def light_feature_graph(
                 sums = append_sums(graph, twice, channels)
                 mean = graph.op("Div", sums, cell_count(graph, seen, channels), name="mean")
             graph.output(mean, f"mean.{layer}", (channels,))
-    metadata = _metadata(encoder, "features", features, grams)
+    if wraps:
+        wrap_convolutions(graph)
+    metadata = _metadata(encoder, "features", features, grams, wraps=wraps)
     if means:
         metadata |= {"impasto.means": json.dumps(list(means)), "impasto.mean": "F 1 / (h w)"}
     return graph.build_light("impasto_features", metadata)
@@ -133,6 +140,7 @@ def build_gradient_graph(
     lowered_for: str = "portable",
     form: LossForm = GRAM,
     dtype: npt.DTypeLike = np.float32,
+    wraps: bool = False,
 ) -> onnx.ModelProto:
     """Return the graph that computes the objective and its gradient with respect to the image.
 
@@ -162,11 +170,13 @@ def build_gradient_graph(
         targets, which docs/graph-contract.md lists.
     dtype : numpy dtype
         float32, or float64 to test against.
+    wraps : bool
+        Whether the image is a torus; its sides have to be multiples of the total stride then.
 
     Raises
     ------
     ValueError
-        If the encoder lacks a layer.
+        If the encoder lacks a layer, or cannot run on a torus.
     UnknownNameError
         If there is no such lowering.
     """
@@ -179,6 +189,7 @@ def build_gradient_graph(
         lowered_for=lowered_for,
         form=form,
         dtype=dtype,
+        wraps=wraps,
     ).whole()
 
 
@@ -192,6 +203,7 @@ def light_gradient_graph(
     lowered_for: str = "portable",
     form: LossForm = GRAM,
     dtype: npt.DTypeLike = np.float32,
+    wraps: bool = False,
 ) -> LightModel:
     """Return the same as :func:`build_gradient_graph`, its large constants apart."""
     chosen = lowering(lowered_for)
@@ -229,16 +241,20 @@ def light_gradient_graph(
                 )
     with graph.scope("tv"):
         weight = graph.input("tv_weight", ())
-        losses["tv_loss"] = append_total_variation(graph, image, weight)
+        closed = (ROWS, COLUMNS) if wraps else ()
+        losses["tv_loss"] = append_total_variation(graph, image, weight, closed)
 
     loss = graph.op("Sum", *losses.values(), name="objective")
     gradient = append_gradient(graph, loss, [image], chosen.rules)[image]
+    if wraps:
+        wrap_convolutions(graph)
     chosen.finish(graph)
     graph.output(loss, "loss", ())
     graph.output(gradient, "gradient", _image_shape(size))
     for name, value in losses.items():
         graph.output(value, name, ())
-    metadata = _metadata(encoder, "gradient", content_layers, style_layers) | formulas(form)
+    metadata = _metadata(encoder, "gradient", content_layers, style_layers, wraps=wraps)
+    metadata |= formulas(form)
     metadata |= _guides_metadata(guides) | {"impasto.lowering": lowered_for}
     return graph.build_light("impasto_gradient", metadata)
 
@@ -258,8 +274,13 @@ def _image_shape(size: Size | None) -> Shape:
 
 
 def _metadata(
-    encoder: Encoder, kind: str, content: Sequence[str], style: Sequence[str]
+    encoder: Encoder, kind: str, content: Sequence[str], style: Sequence[str], *, wraps: bool
 ) -> dict[str, str]:
+    flat = {"impasto.tv_loss": "w/2 sum over the (H-1)(W-1) interior of (dx^2 + dy^2)"}
+    torus = {
+        "impasto.tv_loss": "w/2 sum over all pixels of (dx^2 + dy^2), wrapping around",
+        "impasto.torus": f"height and width are multiples of {total_stride(encoder.layers)}",
+    }
     names = ("features", "grams") if kind == "features" else ("content_layers", "style_layers")
     return {
         "impasto.contract": CONTRACT_VERSION,
@@ -271,6 +292,7 @@ def _metadata(
         "impasto.gram": "F F^T / (C h w)",
         "impasto.content_loss": "w mean((F - P)^2)",
         **formulas(GRAM),
+        **(torus if wraps else flat),
     }
 
 

@@ -42,6 +42,7 @@ from impasto.export.losses.moments import append_moments, append_style_cotangent
 from impasto.export.losses.total_variation import append_total_variation
 from impasto.export.lowerings import lowering
 from impasto.export.strips import Rows, Segment, Strip
+from impasto.export.torus import COLUMNS, wrap_convolutions
 
 __all__ = ["build_strip_backward", "build_strip_forward"]
 
@@ -64,6 +65,7 @@ def build_strip_forward(
     total_variation: bool = False,
     lowered_for: str = "portable",
     dtype: npt.DTypeLike = np.float32,
+    wraps: bool = False,
 ) -> onnx.ModelProto:
     """Return the graph of the forward pass of one strip.
 
@@ -105,6 +107,8 @@ def build_strip_forward(
         Name of the lowering.
     dtype : numpy dtype
         float32, or float64 to test against.
+    wraps : bool
+        Whether the first column follows the last. (Rows are the strip's affair.)
     """
     chosen = lowering(lowered_for)
     graph = GraphBuilder(dtype=dtype)
@@ -150,11 +154,14 @@ def build_strip_forward(
         rows = _total_variation_rows(strip)
         with graph.scope("tv"):
             part = _rows(graph, image, rows, len(strip.read))
-            value = append_total_variation(graph, part, graph.constant(1.0, "one"))
+            closed = (COLUMNS,) if wraps else ()
+            value = append_total_variation(graph, part, graph.constant(1.0, "one"), closed)
         graph.output(value, "tv_loss", ())
     if output:
         name = segment.output.name
         _output_owned(graph, strip, name, values[name], "output")
+    if wraps:
+        wrap_convolutions(graph, (COLUMNS,))
     return graph.build(f"impasto_strip_forward_{segment.index}", {"impasto.kind": "strip forward"})
 
 
@@ -175,6 +182,7 @@ def build_strip_backward(
     total_variation: bool = False,
     lowered_for: str = "portable",
     dtype: npt.DTypeLike = np.float32,
+    wraps: bool = False,
 ) -> onnx.ModelProto:
     """Return the graph that carries a strip's cotangents back to the rows it has read.
 
@@ -220,6 +228,8 @@ def build_strip_backward(
     lowered_for : str
         Name of the lowering.
     dtype : numpy dtype
+    wraps : bool
+        As for :func:`build_strip_forward`.
     """
     chosen = lowering(lowered_for)
     graph = GraphBuilder(dtype=dtype)
@@ -263,7 +273,8 @@ def build_strip_backward(
         rows = _total_variation_rows(strip)
         with graph.scope("tv"):
             part = _rows(graph, image, rows, len(strip.read))
-            value = append_total_variation(graph, part, graph.input("tv_weight", ()))
+            closed = (COLUMNS,) if wraps else ()
+            value = append_total_variation(graph, part, graph.input("tv_weight", ()), closed)
         seeds[value] = [graph.constant(np.ones((), graph.dtype), "seed_cotangent")]
     summed = {
         value: parts[0] if len(parts) == 1 else graph.op("Sum", *parts, name=f"{value}__seed")
@@ -276,6 +287,8 @@ def build_strip_backward(
     masks = [*graph.nodes[len(forward) :], *(n for n in forward if n.op_type == "MaxPool")]
     _read_instead(masks, {values[name]: f"kept.{name}" for name in signs})
     _read_instead(graph.nodes, {values[name]: f"kept.{name}" for name in kept})
+    if wraps:
+        wrap_convolutions(graph, (COLUMNS,))
     chosen.finish(graph)
     graph.output(gradient, "gradient", graph.static_shape(image) or ())
     _drop_unread_inputs(graph)

@@ -151,7 +151,7 @@ def segments_of(layers: Sequence[LayerLike]) -> tuple[Segment, ...]:
     return tuple(Segment(index, part) for index, part in enumerate(found))
 
 
-def strips_of(segment: Segment, height: int, rows: int) -> tuple[Strip, ...]:
+def strips_of(segment: Segment, height: int, rows: int, wraps: bool = False) -> tuple[Strip, ...]:
     """Cut a segment over an input of `height` rows into strips.
 
     At the ends of the picture a strip has padding and its graph is another than inside. So that
@@ -166,26 +166,33 @@ def strips_of(segment: Segment, height: int, rows: int) -> tuple[Strip, ...]:
         Rows of the segment's input.
     rows : int
         About how many rows of the input a strip owns at most.
+    wraps : bool
+        Whether the first row follows the last. Then no strip has padding, and what strips read goes
+        beyond the picture: rows -1 and `height` are the last and the first.
     """
     heights = _heights(segment, height)
-    return tuple(_strip(segment, heights, owned) for owned in _owned(segment, heights, rows))
+    return tuple(
+        _strip(segment, heights, owned, wraps) for owned in _owned(segment, heights, rows, wraps)
+    )
 
 
-def strip_kinds(segment: Segment, height: int, rows: int) -> list[tuple[Strip, int]]:
+def strip_kinds(
+    segment: Segment, height: int, rows: int, wraps: bool = False
+) -> list[tuple[Strip, int]]:
     """Return one strip of each kind that :func:`strips_of` returns, and how many there are.
 
     Those inside are all of one kind; so this takes the same time for any height. Only where the
     halo reaches from one end to the other they are not, and then they are few.
     """
     heights = _heights(segment, height)
-    owned = _owned(segment, heights, rows)
+    owned = _owned(segment, heights, rows, wraps)
     if len(owned) > 3:
         first, inside, before_last, last = (
-            _strip(segment, heights, owned[at]) for at in (0, 1, -2, -1)
+            _strip(segment, heights, owned[at], wraps) for at in (0, 1, -2, -1)
         )
         if inside.shape == before_last.shape:
             return [(first, 1), (inside, len(owned) - 2), (last, 1)]
-    strips = [_strip(segment, heights, each) for each in owned]
+    strips = [_strip(segment, heights, each, wraps) for each in owned]
     counts = Counter(strip.shape for strip in strips)
     return [(strip, counts[shape]) for shape, strip in {s.shape: s for s in strips}.items()]
 
@@ -197,12 +204,12 @@ def _heights(segment: Segment, height: int) -> list[int]:
     return heights
 
 
-def _owned(segment: Segment, heights: Sequence[int], rows: int) -> list[Rows]:
+def _owned(segment: Segment, heights: Sequence[int], rows: int, wraps: bool) -> list[Rows]:
     """Return the rows of the output that each strip owns."""
     total = heights[-1]
     most = max(1, rows // segment.stride)
     count = -(-total // most)
-    if count <= 2:
+    if count <= 2 or wraps:
         starts = list(range(0, total, -(-total // count)))
     else:
         edge = _edge(segment, heights, total)
@@ -217,13 +224,13 @@ def _owned(segment: Segment, heights: Sequence[int], rows: int) -> list[Rows]:
 def _edge(segment: Segment, heights: Sequence[int], total: int) -> int:
     """Return how many rows of the output lie between an end and a strip without padding."""
     for edge in range(1, total // 2):
-        strip = _strip(segment, heights, Rows(edge, total - edge))
+        strip = _strip(segment, heights, Rows(edge, total - edge), wraps=False)
         if not any(any(item.padded) for item in strip.layers):
             return edge
     return 1
 
 
-def _strip(segment: Segment, heights: Sequence[int], output: Rows) -> Strip:
+def _strip(segment: Segment, heights: Sequence[int], output: Rows, wraps: bool) -> Strip:
     """Walk back from the rows of the output that the strip owns."""
     found: list[StripLayer] = []
     owned = needed = output
@@ -231,7 +238,7 @@ def _strip(segment: Segment, heights: Sequence[int], output: Rows) -> Strip:
     for layer, above, below in zip(
         reversed(segment.layers), heights[-2::-1], heights[:0:-1], strict=True
     ):
-        window, padded = _window(layer, needed, above, below)
+        window, padded = _window(layer, needed, above, below, wraps)
         found.append(StripLayer(layer, needed, owned, padded))
         owned = Rows(
             min(owned.start * layer.stride, above),
@@ -242,10 +249,14 @@ def _strip(segment: Segment, heights: Sequence[int], output: Rows) -> Strip:
     return Strip(needed, owned, tuple(reversed(found)))
 
 
-def _window(layer: LayerLike, rows: Rows, above: int, below: int) -> tuple[Rows, tuple[int, int]]:
+def _window(
+    layer: LayerLike, rows: Rows, above: int, below: int, wraps: bool
+) -> tuple[Rows, tuple[int, int]]:
     """Return the rows of the input that `rows` of the output read, and the padding around."""
     start = rows.start * layer.stride - layer.padding
     stop = (rows.stop - 1) * layer.stride - layer.padding + layer.kernel
+    if wraps:
+        return Rows(start, stop), (0, 0)
     at_end = rows.stop == below
     # At the end a ceil-mode window may hang over by more than the padding, as in the whole graph.
     bottom = layer.padding if layer.ceil and at_end else max(0, stop - above)

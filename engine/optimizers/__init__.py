@@ -54,6 +54,7 @@ def _lbfgs(options: Options, directory: Path | None) -> Optimizer:
         directory,
         options.preconditioner,
         options.threads,
+        options.tileable,
     )
 
 

@@ -81,6 +81,8 @@ class Lbfgs:
         them, but the range of colours is that of the picture. The reference has none.
     threads : int
         Of the preconditioner; 0 is one per available core.
+    wraps : bool
+        Whether the image is a torus, which the preconditioner has to know.
 
     Notes
     -----
@@ -101,6 +103,7 @@ class Lbfgs:
     directory: Path | None = None
     preconditioner: Preconditioner = "none"
     threads: int = 0
+    wraps: bool = False
 
     def minimize(
         self,
@@ -160,7 +163,7 @@ class Lbfgs:
             pairs = min(pairs, 4 * (entries + 2 * (self.pairs_of(iterations) + 1) * columns))
         own, working = 4 * entries, 4 * min(entries, COLUMNS)
         if self.preconditioner == "spectral":
-            table, transforms = SpectralScaling.memory(entries)
+            table, transforms = SpectralScaling.memory(entries, self.wraps)
             own, working = 2 * own + table, max(working, transforms)
         return own + working + pairs
 
@@ -200,7 +203,9 @@ class _Run:
         self._scaling: SpectralScaling | None = None
         if lbfgs.preconditioner == "spectral":
             threads = lbfgs.threads or available_cores()
-            self._scaling = SpectralScaling(search.x.shape, self.x.dtype, threads)
+            self._scaling = SpectralScaling(
+                search.x.shape, self.x.dtype, threads, wraps=lbfgs.wraps
+            )
             self._gradient = np.empty_like(self.x)
 
     def evaluate(self) -> tuple[Status | None, str]:

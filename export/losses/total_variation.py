@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from impasto.export.graph import GraphBuilder
+from impasto.export.torus import append_wrapped
 
 __all__ = ["append_total_variation"]
 
 
-def append_total_variation(graph: GraphBuilder, image: str, weight: str) -> str:
+def append_total_variation(
+    graph: GraphBuilder, image: str, weight: str, closed: Sequence[int] = ()
+) -> str:
     r"""Append :math:`\frac w2 \sum (x_{i,j}-x_{i,j+1})^2 + (x_{i,j}-x_{i+1,j})^2`.
 
     The sum runs over the channels and the interior, :math:`i < H-1` and :math:`j < W-1`.
@@ -19,6 +24,9 @@ def append_total_variation(graph: GraphBuilder, image: str, weight: str) -> str:
         Of shape (1, 3, H, W).
     weight : str
         The scalar w.
+    closed : sequence of int
+        Axes, 2 for rows and 3 for columns, along which the last cell's neighbour is the first one;
+        the interior reaches to the border there.
 
     Returns
     -------
@@ -31,6 +39,8 @@ def append_total_variation(graph: GraphBuilder, image: str, weight: str) -> str:
     reports, which a line search cannot use. Here value and gradient belong together. The stencil,
     the interior of (H-1)(W-1) pixels and the scale are the reference's.
     """
+    for axis in closed:
+        image = append_wrapped(graph, image, axis, 0, 1)
     axes = graph.constant([2, 3], "spatial_axes")
 
     def shifted(dy: int, dx: int) -> str:

@@ -44,6 +44,26 @@ def test_pooling(pooling: str, op: str, impasto: Impasto, tmp_path: Path) -> Non
     assert op in {node.op_type for node in onnx.load(out).graph.node}
 
 
+@pytest.mark.parametrize("kind", ["features", "gradient"])
+def test_a_torus(kind: str, impasto: Impasto, tmp_path: Path) -> None:
+    out = tmp_path / "torus.onnx"
+    assert impasto("export", "vgg19", *SHALLOW, "--tileable", "--kind", kind, "-o", out).code == 0
+    assert outputs(out)
+    model = onnx.load(out)
+    pads = [
+        pad
+        for node in model.graph.node
+        for attribute in node.attribute
+        if attribute.name == "pads" and node.op_type == "Conv"
+        for pad in attribute.ints
+    ]
+    assert pads
+    assert not any(pads)
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    assert metadata["impasto.torus"] == "height and width are multiples of 2"
+    assert impasto("export", "nin", "--tileable", "-o", tmp_path / "nin.onnx").code == 2
+
+
 def test_overwrite(impasto: Impasto, tmp_path: Path) -> None:
     out = tmp_path / "features.onnx"
     out.write_text("old")

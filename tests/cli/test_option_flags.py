@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from impasto.cli.flags import default_text, options_from
-from impasto.engine.options import PRESETS, Options, flags, preset_options
+from impasto.engine.options import PRESETS, TEXTURE_ONLY, Options, flags, preset_options
 from impasto.errors import OptionError, UnknownNameError
 
 NAMES = [item.name for item in fields(Options)]
@@ -32,7 +32,7 @@ def help_entries(impasto: Callable[..., Any]) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in TEXTURE_ONLY])
 def test_help_shows_the_option(name: str, help_entries: dict[str, str]) -> None:
     (item,) = (item for item in fields(Options) if item.name == name)
     for flag in flags(name):
@@ -40,6 +40,17 @@ def test_help_shows_the_option(name: str, help_entries: dict[str, str]) -> None:
         assert item.metadata["help"] in entry.replace("- ", "-")
     default = default_text(getattr(Options(), name))
     assert (f"[default: {default}]" in entry) is bool(default)
+
+
+@pytest.mark.parametrize("name", TEXTURE_ONLY)
+def test_what_only_textures_have_is_in_their_help(
+    name: str, help_entries: dict[str, str], impasto: Callable[..., Any]
+) -> None:
+    (item,) = (item for item in fields(Options) if item.name == name)
+    assert flags(name)[0] not in help_entries
+    page = " ".join(impasto("texture", "--help").out.split())
+    assert flags(name)[0] in page
+    assert item.metadata["help"] in page
 
 
 def test_help_fits_80_columns(impasto: Callable[..., Any]) -> None:

@@ -82,6 +82,7 @@ def test_hostile_sizes_are_refused(size: str, impasto: Impasto, pictures: Path) 
         (("--style-layers", "relu9_9"), "relu9_9"),
         (("--init", "absent.png"), "absent.png"),
         (("--preset", "mosaic"), "mosaic"),
+        (("--tileable", "--size", "50x48"), "48x48 or 64x48"),
         (("--style-blend-weights", "1,2"), "2 weights for 1 style"),
     ],
 )
@@ -135,3 +136,13 @@ def test_resume_goes_on_with_a_texture(
     assert 0 < report["resumed_from"] < 400
     assert report["size"] == [48, 64]
     assert not checkpoint.exists()
+
+
+def test_a_tileable_texture_says_so(impasto: Impasto, pictures: Path) -> None:
+    out = pictures / "out.png"
+    job = ("texture", pictures / "painting.png", "-o", out, "--size", "48x64", "--tileable")
+    report = json.loads(impasto(*job, "--json", *QUICK).out)
+    assert report["options"]["tileable"] is True
+    assert report["size"] == [48, 64]
+    plan = json.loads(impasto(*job, "--plan", "--json", "--tile", "16", *QUICK).out)
+    assert plan["execution"]["mode"] == "tiled"

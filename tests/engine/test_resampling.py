@@ -125,3 +125,28 @@ def test_fractions_survive_and_slices_may_be_given() -> None:
 def test_a_float_image_of_the_size_is_not_touched() -> None:
     image = to_network(picture())
     assert resize_image(image, 24, 32) is image
+
+
+@pytest.mark.parametrize("size", [(48, 64), (12, 16), (36, 16)])
+def test_a_torus_is_resized_alike_wherever_it_is_cut_open(size: tuple[int, int]) -> None:
+    image = np.random.default_rng(4).uniform(0, 255, (1, 3, 24, 32)).astype(np.float32)
+    shift = np.array([8, -16])
+    rolled_by = tuple((shift * size) // (24, 32))
+    rolled = np.roll(image, tuple(shift), (2, 3))
+    for wraps in (True, False):
+        expected = np.roll(resize_image(image, *size, wraps=wraps), rolled_by, (2, 3))
+        found = resize_image(rolled, *size, wraps=wraps)
+        assert bool(np.abs(found - expected).max() < 1e-2) is wraps
+    # Far from the borders it makes no difference.
+    inside = np.s_[..., size[0] // 2, size[1] // 2]
+    np.testing.assert_allclose(
+        resize_image(image, *size, wraps=True)[inside],
+        resize_image(image, *size)[inside],
+        rtol=1e-5,
+    )
+
+
+def test_a_small_torus_is_resized() -> None:
+    image = np.arange(12, dtype=np.float32).reshape(1, 3, 2, 2)
+    found = resize_image(image, 16, 16, wraps=True)
+    np.testing.assert_allclose(found.mean((2, 3)), image.mean((2, 3)), atol=0.05)

@@ -12,7 +12,16 @@ import pytest
 from pictures import EXAMPLES
 from stopped_runs import CopyingStore, assert_same, stop_after
 
-from impasto import Iterate, Options, Status, load_image, resume, texture
+from impasto import (
+    Iterate,
+    Options,
+    Status,
+    load_image,
+    preset_options,
+    resume,
+    stylize,
+    texture,
+)
 from impasto.engine.canvas import Canvas
 from impasto.engine.checkpoint import load_snapshot
 from impasto.engine.images import fit
@@ -33,6 +42,7 @@ QUICK = Options(
     seed=1,
 )
 SCALES = replace(QUICK, scales="2", iterations=3)
+TILEABLE = replace(QUICK, tileable=True)
 
 
 @pytest.fixture(autouse=True)
@@ -95,7 +105,9 @@ def test_a_texture_may_begin_at_a_picture() -> None:
     assert wave.std() > 10  # noise, the other start, is nearly flat
 
 
-@pytest.mark.parametrize("options", [QUICK, SCALES, replace(QUICK, tile="16")])
+@pytest.mark.parametrize(
+    "options", [QUICK, replace(SCALES, tileable=True), replace(TILEABLE, tile="16")]
+)
 def test_every_save_leads_to_the_same_texture(
     options: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,3 +181,65 @@ def test_a_damaged_canvas_is_refused(change: dict[str, Any], tmp_path: Path) -> 
     found = load_snapshot(checkpoint)
     with pytest.raises(CheckpointError, match="'canvas' is not what it should be"):
         recorded_in(replace(found, header={**found.header, **change}))
+
+
+# -- tileable ------------------------------------------------------------------------------------
+
+
+def seams(image: npt.NDArray[np.uint8]) -> tuple[float, float]:
+    """Return how strong the seams are between rows and between columns of two copies.
+
+    The mean absolute difference across the border, in that of the average pair of neighbours.
+    """
+    pixels = image.astype(np.float64)
+    found = []
+    for axis in (0, 1):
+        steps = np.abs(pixels - np.roll(pixels, 1, axis)).mean(axis=(1 - axis, 2))
+        found.append(float(steps[0] / steps[1:].mean()))
+    return found[0], found[1]
+
+
+def test_a_tileable_texture_has_no_seam_and_another_has() -> None:
+    seed = 1
+    print(f"seed {seed}")
+    options = replace(Options(), backend="onnxruntime", iterations=30, seed=seed, precision="f32")
+    seamless = texture([WAVE], (64, 48), replace(options, tileable=True)).image
+    print(f"seams {seams(seamless)}")
+    assert max(seams(seamless)) < 1.5
+    cut = texture([WAVE], (64, 48), options).image
+    print(f"seams {seams(cut)}")
+    assert min(seams(cut)) > 1.5
+
+
+def test_a_seamless_texture_stays_so_from_scale_to_scale() -> None:
+    options = replace(TILEABLE, scales="2", iterations=12, style_layers=("relu1_1", "relu2_1"))
+    result = texture([WAVE], (96, 64), options)
+    assert result.sizes == ((48, 32), (96, 64))
+    assert max(seams(result.image)) < 1.5
+
+
+def test_a_tileable_texture_in_strips_is_the_one_in_one_piece() -> None:
+    whole = texture([PAINTING], (48, 64), replace(TILEABLE, iterations=2))
+    tiled = texture([PAINTING], (48, 64), replace(TILEABLE, iterations=2, tile="16"))
+    assert tiled.execution["mode"] == "tiled"
+    assert tiled.loss == pytest.approx(whole.loss, rel=1e-4)
+    assert np.abs(tiled.image.astype(int) - whole.image).max() <= 2
+
+
+def test_a_photo_cannot_be_tileable() -> None:
+    with pytest.raises(OptionError, match="--tileable is for textures"):
+        stylize(EXAMPLES / "chelsea.jpg", [PAINTING], TILEABLE)
+
+
+@pytest.mark.parametrize(
+    ("size", "nearest"), [((100, 64), "96x64 or 112x64"), ((20, 40), "16x32 or 32x48")]
+)
+def test_sides_that_a_torus_cannot_have_are_refused(size: tuple[int, int], nearest: str) -> None:
+    with pytest.raises(OptionError, match=f"multiple of 16, the stride of relu5_1: {nearest}"):
+        texture([PAINTING], size, Options(tileable=True))
+
+
+def test_a_network_that_is_none_on_a_torus_is_refused() -> None:
+    nin = preset_options("nin", {"tileable": True, "content_layers": ()})
+    with pytest.raises(OptionError, match="--tileable needs convolutions that keep the size"):
+        texture([PAINTING], 64, replace(nin, content_weight=0.0))

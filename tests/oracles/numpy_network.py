@@ -18,15 +18,18 @@ from impasto.models.layer import Layer, Preprocessing
 F64 = npt.NDArray[np.float64]
 
 
-def convolve(x: F64, weight: F64, bias: F64, stride: int, padding: int) -> F64:
-    """Cross-correlate (C, H, W) with (O, C, k, k)."""
+def convolve(x: F64, weight: F64, bias: F64, stride: int, padding: int, wraps: bool = False) -> F64:
+    """Cross-correlate (C, H, W) with (O, C, k, k); around are zeros, or the opposite border."""
     k = weight.shape[2]
-    x = np.pad(x, ((0, 0), (padding, padding), (padding, padding)))
+    mode: Any = "wrap" if wraps else "constant"
+    x = np.pad(x, ((0, 0), (padding, padding), (padding, padding)), mode=mode)
     windows = np.lib.stride_tricks.sliding_window_view(x, (k, k), (1, 2))[:, ::stride, ::stride]
     return np.tensordot(weight, windows, ((1, 2, 3), (0, 3, 4))) + bias[:, None, None]
 
 
-def convolve_vjp(g: F64, weight: F64, stride: int, padding: int, size: tuple[int, int]) -> F64:
+def convolve_vjp(
+    g: F64, weight: F64, stride: int, padding: int, size: tuple[int, int], wraps: bool = False
+) -> F64:
     """Scatter every output's cotangent over the window it read."""
     _, channels, k, _ = weight.shape
     h, w = g.shape[1:]
@@ -36,6 +39,13 @@ def convolve_vjp(g: F64, weight: F64, stride: int, padding: int, size: tuple[int
             rows = slice(i, i + stride * (h - 1) + 1, stride)
             columns = slice(j, j + stride * (w - 1) + 1, stride)
             x[:, rows, columns] += np.tensordot(weight[:, :, i, j], g, ((0,), (0,)))
+    if wraps:
+        folded = np.zeros((channels, *size))
+        for row in range(x.shape[1]):
+            for column in range(x.shape[2]):
+                place = (row - padding) % size[0], (column - padding) % size[1]
+                folded[:, *place] += x[:, row, column]
+        return folded
     return x[:, padding : padding + size[0], padding : padding + size[1]]
 
 
@@ -80,6 +90,7 @@ class NumpyNetwork:
     arrays: Mapping[str, npt.NDArray[Any]]
     preprocessing: Preprocessing
     values: dict[str, F64] = field(default_factory=dict)
+    wraps: bool = False
 
     def weight(self, layer: Layer) -> F64:
         return np.asarray(self.arrays[f"{layer.name}.weight"], np.float64)
@@ -94,7 +105,7 @@ class NumpyNetwork:
         for layer in self.layers:
             if layer.kind == "convolution":
                 bias = np.asarray(self.arrays[f"{layer.name}.bias"], np.float64)
-                x = convolve(x, self.weight(layer), bias, layer.stride, layer.padding)
+                x = convolve(x, self.weight(layer), bias, layer.stride, layer.padding, self.wraps)
             elif layer.kind == "relu":
                 x = np.maximum(x, 0)
             else:
@@ -112,7 +123,8 @@ class NumpyNetwork:
                 g = g + cotangents[layer.name]
             if layer.kind == "convolution":
                 size = (x.shape[1], x.shape[2])
-                g = convolve_vjp(g, self.weight(layer), layer.stride, layer.padding, size)
+                weight = self.weight(layer)
+                g = convolve_vjp(g, weight, layer.stride, layer.padding, size, self.wraps)
             elif layer.kind == "relu":
                 g = g * (x > 0)
             else:
@@ -161,6 +173,10 @@ def objective(
     gradient = network.backward(cotangents)
 
     x = image.astype(np.float64)
+    if network.wraps:
+        dx, dy = x - np.roll(x, -1, 2), x - np.roll(x, -1, 1)
+        losses["tv_loss"] = tv_weight / 2 * float((dx**2).sum() + (dy**2).sum())
+        return losses, gradient + tv_weight * (dx + dy - np.roll(dx, 1, 2) - np.roll(dy, 1, 1))
     dx = x[:, :-1, :-1] - x[:, :-1, 1:]
     dy = x[:, :-1, :-1] - x[:, 1:, :-1]
     losses["tv_loss"] = tv_weight / 2 * float((dx**2).sum() + (dy**2).sum())

@@ -115,10 +115,10 @@ def task_of(
 
 def task_for(network: Network, image: npt.NDArray[np.float32]) -> Task:
     terms = network.encoder, network.content_layers, network.style_layers
-    statistic = network.form.statistic
+    statistic, wraps = network.form.statistic, network.wraps
     targets = targets_for(*terms, image, statistic)
-    weights = balanced_weights(*terms, image, targets, statistic)
-    expected = evaluate_oracle(*terms, image, targets, weights, statistic)
+    weights = balanced_weights(*terms, image, targets, statistic, wraps)
+    expected = evaluate_oracle(*terms, image, targets, weights, statistic, wraps)
     return Task(network, image, targets, weights, *expected)
 
 

@@ -22,10 +22,10 @@ Arrays = dict[str, Array]
 Layers = Collection[str]
 
 
-def oracle_of(encoder: Encoder) -> NumpyNetwork:
+def oracle_of(encoder: Encoder, wraps: bool = False) -> NumpyNetwork:
     layers: Any = encoder.layers  # the tables' own layers, seen through export's protocol
     preprocessing: Any = encoder.preprocessing
-    return NumpyNetwork(layers, encoder.arrays, preprocessing)
+    return NumpyNetwork(layers, encoder.arrays, preprocessing, wraps=wraps)
 
 
 def targets_for(
@@ -52,6 +52,7 @@ def evaluate_oracle(
     targets: Mapping[str, Array],
     weights: Mapping[str, float],
     statistic: str = "gram",
+    wraps: bool = False,
 ) -> tuple[dict[str, float], npt.NDArray[np.float64]]:
     """Return the weighted terms and the gradient, (3, H, W)."""
 
@@ -60,7 +61,7 @@ def evaluate_oracle(
         return {k: targets[_input(k, layer)] for k in kinds if _input(k, layer) in targets}
 
     return objective(
-        oracle_of(encoder),
+        oracle_of(encoder, wraps),
         image[0],
         {n: (weights[f"content_weight.{n}"], targets[f"content.{n}"][0]) for n in content},
         {n: (weights[f"style_weight.{n}"], target(n)) for n in style},
@@ -76,9 +77,10 @@ def balanced_weights(
     image: Array,
     targets: Mapping[str, Array],
     statistic: str = "gram",
+    wraps: bool = False,
 ) -> dict[str, float]:
     """Return weights that make every term 1, so that none drowns the others."""
     ones = {f"content_weight.{n}": 1.0 for n in content}
     ones |= {f"style_weight.{n}": 1.0 for n in style} | {"tv_weight": 1.0}
-    losses, _ = evaluate_oracle(encoder, content, style, image, targets, ones, statistic)
+    losses, _ = evaluate_oracle(encoder, content, style, image, targets, ones, statistic, wraps)
     return {weight: 1 / losses[weight.replace("_weight", "_loss")] for weight in ones}

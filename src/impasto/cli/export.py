@@ -24,6 +24,7 @@ _OPTIONS = (
     "content_layers",
     "style_layers",
     "style_statistic",
+    "tileable",
 )
 KINDS = ("features", "gradient")
 

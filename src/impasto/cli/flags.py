@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_origin, get_type_hints
 
 import typer
 
-from impasto.engine.options import Options, flags, preset_options
+from impasto.engine.options import TEXTURE_ONLY, Options, flags, preset_options
 from impasto.errors import OptionError
 
 __all__ = ["default_text", "options_from", "values_of", "with_option_flags"]
@@ -55,9 +55,13 @@ def with_option_flags(names: Collection[str] | None = None) -> Callable[[Command
     Parameters
     ----------
     names : collection of str, optional
-        The options to offer; by default, all.
+        The options to offer; by default, all that a painting has.
     """
-    chosen = [item for item in fields(Options) if names is None or item.name in names]
+    chosen = [
+        item
+        for item in fields(Options)
+        if (item.name not in TEXTURE_ONLY if names is None else item.name in names)
+    ]
 
     def decorate(command: Command) -> Command:
         signature = inspect.signature(command, eval_str=True)

@@ -22,11 +22,11 @@ def flat(shape: tuple[int, ...], seed: int) -> Any:
     return np.random.default_rng(seed).normal(size=int(np.prod(shape)))
 
 
-@given(SHAPES, st.integers(0, 9))
+@given(SHAPES, st.integers(0, 9), st.booleans())
 @settings(deadline=None, derandomize=True)
-def test_gradients_and_steps_are_adjoint(shape: tuple[int, ...], seed: int) -> None:
+def test_gradients_and_steps_are_adjoint(shape: tuple[int, ...], seed: int, wraps: bool) -> None:
     """⟨g, B z⟩ = ⟨Bᵀ g, z⟩ is what makes A C g the gradient for z."""
-    scaling = SpectralScaling(shape, np.float64)
+    scaling = SpectralScaling(shape, np.float64, wraps=wraps)
     gradient, z = flat(shape, seed), flat(shape, seed + 100)
     step, pulled = np.zeros_like(z), np.empty_like(z)
     scaling.add_step(z, step)
@@ -53,8 +53,39 @@ def test_frequencies_are_scaled_by_their_power(shape: tuple[int, ...]) -> None:
     )
 
 
-def test_a_flat_colour_can_be_moved() -> None:
-    scaling = SpectralScaling((1, 3, 8, 8), np.float32)
+@pytest.mark.parametrize("shape", [(1, 3, 12, 20), (1, 1, 7, 9)])
+def test_on_a_torus_no_place_is_a_border(shape: tuple[int, ...]) -> None:
+    """The map commutes with every shift; the one that mirrors pictures does not."""
+
+    def preconditioned(gradient: Any, wraps: bool) -> Any:
+        scaling = SpectralScaling(shape, np.float64, wraps=wraps)
+        pulled, step = np.empty(gradient.size), np.zeros(gradient.size)
+        scaling.of_gradient(gradient.reshape(-1), pulled)
+        scaling.add_step(pulled, step)
+        return step.reshape(shape)
+
+    gradient = flat(shape, 3).reshape(shape)
+    for wraps in (True, False):
+        rolled = np.roll(preconditioned(gradient, wraps), (5, -3), (2, 3))
+        found = preconditioned(np.roll(gradient, (5, -3), (2, 3)), wraps)
+        assert bool(np.abs(found - rolled).max() <= 1e-10 * np.abs(rolled).max()) is wraps
+
+
+def test_frequencies_of_a_torus_are_scaled_by_their_power() -> None:
+    y, x = np.arange(12)[:, None], np.arange(20)
+    wave: Any = np.cos(2 * np.pi * (2 * y / 12 - 3 * x / 20) + 0.4)[None, None]
+    scaling = SpectralScaling((1, 1, 12, 20), np.float64, exponent=0.7, wraps=True)
+    pulled: Any = np.empty(240)
+    step: Any = np.zeros(240)
+    scaling.of_gradient(wave.reshape(-1), pulled)
+    scaling.add_step(pulled, step)
+    frequency = np.hypot(4 / 12, 6 / 20)  # of the Nyquist frequency, half a cycle a pixel
+    np.testing.assert_allclose(step, wave.reshape(-1) * frequency**-1.4, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("wraps", [False, True])
+def test_a_flat_colour_can_be_moved(wraps: bool) -> None:
+    scaling = SpectralScaling((1, 3, 8, 8), np.float32, wraps=wraps)
     step = np.zeros(192, np.float32)
     pulled = np.empty_like(step)
     scaling.of_gradient(np.ones(192, np.float32), pulled)
@@ -62,9 +93,10 @@ def test_a_flat_colour_can_be_moved() -> None:
     assert np.ptp(step) < 1e-4 < step[0]
 
 
+@pytest.mark.parametrize("wraps", [False, True])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_types_stay(dtype: type[np.floating]) -> None:
-    scaling = SpectralScaling((1, 3, 6, 5), dtype)
+def test_types_stay(dtype: type[np.floating], wraps: bool) -> None:
+    scaling = SpectralScaling((1, 3, 6, 5), dtype, wraps=wraps)
     step: Any = np.zeros(90, dtype)
     pulled: Any = np.empty(90, dtype)
     gradient: Any = np.ones(90, dtype)
