@@ -20,6 +20,7 @@ from impasto.errors import OptionError, UnknownNameError
 from impasto.export.losses.form import STATISTICS, Statistic
 
 __all__ = [
+    "CONTENT_FREE",
     "INITS",
     "PRESETS",
     "TEXTURE_ONLY",
@@ -41,6 +42,11 @@ INITS = ("content", "noise")
 
 TEXTURE_ONLY = ("tileable",)
 """Options of `impasto texture` that `impasto paint` does not have."""
+
+CONTENT_FREE: Mapping[str, Any] = MappingProxyType(
+    {"content_weight": 0.0, "content_layers": (), "color": "style"}
+)
+"""Options of `impasto paint` that `impasto texture` does not have, and what they are there."""
 
 MAX_SIZE = 131072
 """Longest side accepted, in pixels; what fits into memory is another question."""

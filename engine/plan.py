@@ -248,9 +248,7 @@ def largest_size(request: Request) -> int:
 def _large_enough(request: Request) -> bool:
     """Return whether no picture is too small for the network at the request's size."""
     options = request.options
-    content, styles = scaled_sizes(
-        request.content, request.styles, options, options.size, request.network.grid
-    )
+    content, styles = request.sizes_at(options.size)
     try:
         check_sizes(request.network, content, styles)
     except OptionError:
@@ -261,9 +259,7 @@ def _large_enough(request: Request) -> bool:
 def _plan(request: Request, leanest: bool = False) -> Plan | None:
     options = request.options
     # Kept as uint8 throughout, at their largest: content, styles, the picture to begin from.
-    full, full_styles = scaled_sizes(
-        request.content, request.styles, options, options.size, request.network.grid
-    )
+    full, full_styles = request.sizes_at(options.size)
     # (Of a texture there is no content: what is counted for it is its picture.)
     kept = [full, *full_styles] + [full] * (options.init not in INITS)
     pictures = sum(3 * height * width for height, width in kept)

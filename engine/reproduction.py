@@ -9,12 +9,12 @@ from dataclasses import fields
 from typing import Any
 
 from impasto.engine.canvas import Canvas
-from impasto.engine.options import Options, flags
+from impasto.engine.options import CONTENT_FREE, Options, flags
 
 __all__ = ["changed_options", "command_line", "flag_text", "shell_text"]
 
 
-_OF_TEXTURES = ("size", "init", "content_weight", "content_layers", "color")
+_OF_TEXTURES = ("size", "init", *CONTENT_FREE)
 """Options that say something else for ``impasto texture``, or nothing."""
 
 

@@ -8,26 +8,19 @@ content is a `Canvas`, no more than a size.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
 
 from impasto.engine.canvas import Canvas, canvas_of
 from impasto.engine.inputs import Picture
-from impasto.engine.options import Options
+from impasto.engine.options import CONTENT_FREE, Options
 from impasto.engine.parts import Workers
 from impasto.engine.result import Callback, StylizeResult
 from impasto.engine.stylize import paint
 from impasto.errors import OptionError
 
-__all__ = ["CONTENT_FREE", "texture", "texture_options"]
-
-CONTENT_FREE: Mapping[str, Any] = MappingProxyType(
-    {"content_weight": 0.0, "content_layers": (), "color": "style"}
-)
-"""What options about the content are without one."""
+__all__ = ["texture", "texture_options"]
 
 
 def texture(

@@ -124,7 +124,9 @@ def light_feature_graph(
             graph.output(mean, f"mean.{layer}", (channels,))
     if wraps:
         wrap_convolutions(graph)
-    metadata = _metadata(encoder, "features", features, grams, wraps=wraps)
+    metadata = _metadata(encoder, "features", features, grams)
+    if wraps:
+        metadata |= _torus_metadata(encoder)
     if means:
         metadata |= {"impasto.means": json.dumps(list(means)), "impasto.mean": "F 1 / (h w)"}
     return graph.build_light("impasto_features", metadata)
@@ -253,9 +255,10 @@ def light_gradient_graph(
     graph.output(gradient, "gradient", _image_shape(size))
     for name, value in losses.items():
         graph.output(value, name, ())
-    metadata = _metadata(encoder, "gradient", content_layers, style_layers, wraps=wraps)
-    metadata |= formulas(form)
+    metadata = _metadata(encoder, "gradient", content_layers, style_layers) | formulas(form)
     metadata |= _guides_metadata(guides) | {"impasto.lowering": lowered_for}
+    if wraps:
+        metadata |= _torus_metadata(encoder)
     return graph.build_light("impasto_gradient", metadata)
 
 
@@ -274,13 +277,8 @@ def _image_shape(size: Size | None) -> Shape:
 
 
 def _metadata(
-    encoder: Encoder, kind: str, content: Sequence[str], style: Sequence[str], *, wraps: bool
+    encoder: Encoder, kind: str, content: Sequence[str], style: Sequence[str]
 ) -> dict[str, str]:
-    flat = {"impasto.tv_loss": "w/2 sum over the (H-1)(W-1) interior of (dx^2 + dy^2)"}
-    torus = {
-        "impasto.tv_loss": "w/2 sum over all pixels of (dx^2 + dy^2), wrapping around",
-        "impasto.torus": f"height and width are multiples of {total_stride(encoder.layers)}",
-    }
     names = ("features", "grams") if kind == "features" else ("content_layers", "style_layers")
     return {
         "impasto.contract": CONTRACT_VERSION,
@@ -292,7 +290,13 @@ def _metadata(
         "impasto.gram": "F F^T / (C h w)",
         "impasto.content_loss": "w mean((F - P)^2)",
         **formulas(GRAM),
-        **(torus if wraps else flat),
+    }
+
+
+def _torus_metadata(encoder: Encoder) -> dict[str, str]:
+    return {
+        "impasto.torus": f"height and width are multiples of {total_stride(encoder.layers)}",
+        "impasto.tv_loss": "w/2 sum over all pixels of (dx^2 + dy^2), wrapping around",
     }
 
 

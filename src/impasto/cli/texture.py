@@ -18,7 +18,7 @@ from impasto.cli.preview import PreviewChoice
 from impasto.cli.running import other_inputs, print_result
 from impasto.cli.session import check_outputs, painted
 from impasto.cli.shown import Animate, AnimateSize, Report, Shown, Wanted
-from impasto.engine.options import LOOK, OUTPUT, SEARCH, Options
+from impasto.engine.options import CONTENT_FREE, LOOK, OUTPUT, SEARCH, Options
 from impasto.errors import OptionError, OutputPathError
 
 __all__ = ["texture"]
@@ -26,9 +26,7 @@ __all__ = ["texture"]
 _OWN = ("size", "init")
 """Options that have a flag of another meaning here."""
 
-_ABOUT_CONTENT = ("content_weight", "content_layers", "color")
-
-_OPTIONS = [item.name for item in fields(Options) if item.name not in (*_OWN, *_ABOUT_CONTENT)]
+_OPTIONS = [item.name for item in fields(Options) if item.name not in (*_OWN, *CONTENT_FREE)]
 
 
 @with_option_flags(_OPTIONS)
