@@ -46,8 +46,8 @@ _ANYWHERE = "-anywhere"
 
 WINOGRAD: Mapping[str, tuple[Worthwhile, ...]] = MappingProxyType(
     {
-        "portable": (Worthwhile(channels=160, tiles=32), Worthwhile(100, tiles=32, taps=5)),
-        "nchwc": (Worthwhile(channels=256, tiles=32), Worthwhile(100, tiles=32, taps=5)),
+        "portable": (Worthwhile(channels=160, tiles=32),),
+        "nchwc": (Worthwhile(channels=256, tiles=32),),
         "nhwc": (Worthwhile(channels=160, tiles=32), Worthwhile(100, tiles=32, taps=5)),
     }
 )

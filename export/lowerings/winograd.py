@@ -35,6 +35,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
 
@@ -47,6 +48,10 @@ from impasto.export.lowerings.toom_cook import Transforms, toom_cook
 __all__ = ["FILTERS", "Filter", "Pads", "Worthwhile", "append_winograd"]
 
 SIDE = 6  # of the input's tile
+
+MOST_TILES = 512
+"""Tiles that are transformed together: what is computed of them stays in the caches, and takes
+little memory."""
 
 POINTS = tuple(Fraction(*ratio) for ratio in ((0, 1), (5, 8), (-5, 8), (3, 2), (-3, 2)))
 
@@ -155,19 +160,35 @@ def append_winograd(
     tiles = minimal.tile_counts(size, pads)
     padded = _padded(graph, image, size, pads, channels, minimal)
     weights = _transformed_weights(graph, padded, weight)
-    cells = _tile_cells(graph, tiles, minimal)
-    gathered = graph.op("Gather", padded, cells, name="tiles", axis=0)
-    transform = _constant(graph, minimal.transforms.input)
-    transformed = graph.op("MatMul", transform, gathered, name="transformed")
-    products = graph.op(
-        "MatMul", graph.op("Transpose", transformed, perm=[1, 0, 2], name="by_point"), weights,
-        name="products",
-    )  # fmt: skip
-    flat = graph.op("Reshape", products, graph.constant([SIDE**2, -1]), name="flat")
-    back = _constant(graph, minimal.transforms.output)
-    outputs = graph.op("MatMul", back, flat, name="outputs")
-    size = minimal.output_size(size, pads)
-    return _assembled(graph, outputs, tiles, minimal.tile, channels_out, size, bias)
+    cells = _tile_cells(tiles, minimal)
+    bands = []
+    for numbers in _bands(tiles):
+        gathered = graph.op(
+            "Gather", padded, graph.constant(cells[numbers].reshape(-1, SIDE**2), "tile_cells"),
+            name="tiles", axis=0,
+        )  # fmt: skip
+        values = graph.op(
+            "MatMul", _constant(graph, minimal.transforms.input), gathered, name="transformed"
+        )
+        by_point = graph.op("Transpose", values, perm=[1, 0, 2], name="by_point")
+        products = graph.op("MatMul", by_point, weights, name="products")
+        flat = graph.op("Reshape", products, graph.constant([SIDE**2, -1]), name="flat")
+        outputs = graph.op(
+            "MatMul", _constant(graph, minimal.transforms.output), flat, name="outputs"
+        )
+        shape = (numbers.stop - numbers.start, tiles[1])
+        bands.append(_side_by_side(graph, outputs, shape, minimal.tile, channels_out))
+    image = bands[0] if len(bands) == 1 else graph.op("Concat", *bands, name="bands", axis=1)
+    whole = (tiles[0] * minimal.tile, tiles[1] * minimal.tile)
+    return _finished(graph, image, whole, minimal.output_size(size, pads), bias)
+
+
+def _bands(tiles: Size) -> list[slice]:
+    """Return the rows of tiles that are computed together."""
+    rows, columns = tiles
+    count = -(-rows * columns // MOST_TILES)
+    ends = [round(rows * number / count) for number in range(count + 1)]
+    return [slice(*pair) for pair in pairwise(ends) if pair[0] < pair[1]]
 
 
 def _padded(
@@ -184,14 +205,16 @@ def _padded(
     return graph.op("Reshape", image, graph.constant([-1, channels]), name="cells")
 
 
-def _tile_cells(graph: GraphBuilder, tiles: Size, minimal: Filter) -> str:
-    """Return, for each tile and each of its 36 cells, the number of the cell in the input."""
+def _tile_cells(tiles: Size, minimal: Filter) -> npt.NDArray[np.int64]:
+    """Return, for each tile and each of its 36 cells, the number of the cell in the input.
+
+    Of shape (rows, columns, 36).
+    """
     rows, columns = tiles
     width = columns * minimal.tile + minimal.taps - 1
     corner = minimal.tile * (width * np.arange(rows)[:, None] + np.arange(columns))
     inside = width * np.arange(SIDE)[:, None] + np.arange(SIDE)
-    cells = corner.reshape(-1, 1) + inside.reshape(1, -1)
-    return graph.constant(cells.astype(np.int64), "tile_cells")
+    return (corner[:, :, None] + inside.reshape(1, 1, -1)).astype(np.int64)
 
 
 def _transformed_weights(graph: GraphBuilder, cells: str, weight: npt.NDArray[Any]) -> str:
@@ -211,22 +234,18 @@ def _transformed_weights(graph: GraphBuilder, cells: str, weight: npt.NDArray[An
     return graph.op("Transpose", by_point, perm=[0, 2, 1], name="weights_turned")
 
 
-def _assembled(
-    graph: GraphBuilder,
-    outputs: str,
-    tiles: Size,
-    side: int,
-    channels: int,
-    size: Size,
-    bias: str,
-) -> str:
+def _side_by_side(graph: GraphBuilder, outputs: str, tiles: Size, side: int, channels: int) -> str:
     """Return the picture of which `outputs`, of shape (side², tiles · channels), are the tiles."""
     rows, columns = tiles
     split = graph.constant([side, side, rows, columns, channels])
     cells = graph.op("Reshape", outputs, split, name="output_tiles")
     mixed = graph.op("Transpose", cells, perm=[2, 0, 3, 1, 4], name="side_by_side")
-    whole = (rows * side, columns * side)
-    image = graph.op("Reshape", mixed, graph.constant([1, *whole, channels]), name="whole_tiles")
+    shape = graph.constant([1, rows * side, columns * side, channels])
+    return graph.op("Reshape", mixed, shape, name="whole_tiles")
+
+
+def _finished(graph: GraphBuilder, image: str, whole: Size, size: Size, bias: str) -> str:
+    """Return the picture without what its last tiles have beyond it, and with the bias."""
     if whole != size:
         image = graph.op(
             "Slice", image, graph.constant([0, 0]), graph.constant(list(size)),

@@ -16,6 +16,7 @@ from numpy_network import convolve
 
 from impasto.engine.backends import open_backend
 from impasto.export.graph import GraphBuilder
+from impasto.export.lowerings import winograd
 from impasto.export.lowerings.channels_last import convolve_by_winograd
 from impasto.export.lowerings.winograd import Worthwhile
 from impasto.export.reference import evaluate
@@ -85,6 +86,29 @@ def test_any_size_and_pads_give_the_convolution(
     found = evaluate(model, {"image": image[None]})["result"][0]
     zero = np.zeros(channels[1])
     expected = convolve(padded(image, pads), weight, zero if bias is None else bias, 1, 0)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-11)
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(
+    taps=st.sampled_from((3, 5)),
+    size=st.tuples(st.integers(5, 23), st.integers(5, 23)),
+    most=st.integers(1, 9),
+)
+def test_tiles_computed_in_bands_give_the_convolution(
+    taps: int, size: tuple[int, int], most: int
+) -> None:
+    image, weight = normal(3, *size), normal(2, 3, taps, taps, seed=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(winograd, "MOST_TILES", most)
+        model = convolution((1, *image.shape), weight, pads=[1] * 4)
+    onnx.checker.check_model(model, full_check=True)
+    rows, columns = winograd.FILTERS[taps].tile_counts(size, (1, 1, 1, 1))
+    products = [node for node in model.graph.node if "/products" in node.name]
+    # As many as are needed, of whole rows of tiles.
+    assert len(products) == min(rows, -(-rows * columns // most))
+    found = evaluate(model, {"image": image[None]})["result"][0]
+    expected = convolve(padded(image, (1, 1, 1, 1)), weight, np.zeros(2), 1, 0)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-11)
 
 
