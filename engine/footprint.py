@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from impasto.engine.backends.base import Backend
 from impasto.engine.network import Network
 from impasto.engine.workload import StripWork, tensor_bytes, weight_bytes
-from impasto.export.lowerings import without_winograd
 from impasto.export.guides import layer_of
+from impasto.export.lowerings import without_winograd
 
 __all__ = ["RUNTIMES", "Footprint", "Runtime", "footprint"]
 
