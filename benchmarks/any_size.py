@@ -30,8 +30,9 @@ from impasto.engine.compilation import Candidate, compile_gradient
 from impasto.engine.machine import peak_rss_bytes
 from impasto.engine.network import Network, network_for
 from impasto.engine.objective import Objective, weights_for
-from impasto.engine.options import Options, preset_options
+from impasto.engine.options import Options
 from impasto.engine.plan import keepings
+from impasto.engine.presets import preset_options
 from impasto.engine.streamed_objective import StreamedObjective
 from impasto.engine.streaming import Keeping, StreamedNetwork, Streaming
 from impasto.engine.verify import probe_image

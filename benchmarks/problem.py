@@ -21,7 +21,8 @@ from impasto.engine.images import to_network
 from impasto.engine.inputs import load_inputs
 from impasto.engine.network import Network, network_for
 from impasto.engine.objective import targets_of, weights_for
-from impasto.engine.options import Options, preset_options
+from impasto.engine.options import Options
+from impasto.engine.presets import preset_options
 from impasto.engine.resampling import resize
 from impasto.export.encoder import Encoder
 from impasto.export.gradient import build_feature_graph

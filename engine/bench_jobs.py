@@ -11,7 +11,8 @@ from typing import Literal
 from impasto.engine.backends import available_backends, choose
 from impasto.engine.machine import available_cores
 from impasto.engine.network import check_layers
-from impasto.engine.options import PRESETS, Options, preset_options
+from impasto.engine.options import Options
+from impasto.engine.presets import PRESETS, preset_options
 from impasto.errors import OptionError
 
 __all__ = ["Configuration", "Job", "configurations"]

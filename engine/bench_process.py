@@ -24,8 +24,9 @@ from impasto.engine.machine import peak_rss_bytes, return_freed_memory, rss_byte
 from impasto.engine.network import Network, network_for
 from impasto.engine.objective import weights_for
 from impasto.engine.optimizers import BestSoFar, Step, make_optimizer
-from impasto.engine.options import OptimizerName, preset_options
+from impasto.engine.options import OptimizerName
 from impasto.engine.plan import Request, budget_of, plan_run
+from impasto.engine.presets import preset_options
 from impasto.engine.result import FloatArray
 from impasto.engine.verify import probe_image
 from impasto.errors import ImpastoError, OptionError, WeightsError

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from impasto.engine.backends.constants import PagedArrays, PagedConstants
-from impasto.engine.options import PRESETS, Options
+from impasto.engine.options import Options
+from impasto.engine.presets import PRESETS
 from impasto.errors import OptionError, UnknownNameError
 from impasto.export.encoder import Arrays, Encoder, feature_size
 from impasto.export.guides import UNGUIDED, Guides

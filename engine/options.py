@@ -1,7 +1,7 @@
 """Every option of a run: the one place for names, defaults, units, choices and help texts.
 
 The command line, the documentation, ``--json`` and the metadata all read :class:`Options`; none
-repeats a default. A preset is a set of changed defaults (:data:`PRESETS`).
+repeats a default. A preset is a set of changed defaults (`impasto.engine.presets`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType, NoneType, UnionType
 from typing import Any, Literal, get_args
@@ -22,7 +22,6 @@ from impasto.export.losses.form import STATISTICS, Statistic
 __all__ = [
     "CONTENT_FREE",
     "INITS",
-    "PRESETS",
     "TEXTURE_ONLY",
     "BackendChoice",
     "ColorChoice",
@@ -31,7 +30,6 @@ __all__ = [
     "PrecisionChoice",
     "current_names",
     "flags",
-    "preset_options",
 ]
 
 OptimizerName = Literal["lbfgs", "lbfgs-numpy", "adam"]
@@ -61,10 +59,12 @@ def option(
     *aliases: str,
     choices: tuple[str, ...] = (),
     group: str,
+    metavar: str = "",
     short_for: Mapping[str, str] = MappingProxyType({}),
 ) -> Any:
     """Declare a field of :class:`Options` together with what the command line needs to know.
 
+    `metavar` stands for the value on help pages, where its type says too little.
     `short_for` has further flags, which take no value: each stands for a value of the option.
     """
     meta = {
@@ -72,12 +72,14 @@ def option(
         "aliases": aliases,
         "choices": choices,
         "group": group,
+        "metavar": metavar,
         "short_for": short_for,
     }
     return field(default=default, metadata=MappingProxyType(meta))
 
 
-LOOK, SEARCH, MACHINE, OUTPUT = "Look", "Optimisation", "Machine", "Output"
+LOOK, NETWORK, SEARCH = "Look", "Network", "Optimisation"
+MACHINE, OUTPUT = "Machine", "Output"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +139,11 @@ class Options:
         short_for={"original-colors": "content-luma"},
     )
     init: str = option(
-        "content", "First image: content, noise, or a picture file.", "init-image", group=SEARCH
+        "content",
+        "First image: content, noise, or a picture file.",
+        "init-image",
+        metavar="NAME|FILE",
+        group=SEARCH,
     )
     seed: int = option(-1, "Seed of the noise; -1 draws one and reports it.", group=SEARCH)
     iterations: int = option(
@@ -150,6 +156,7 @@ class Options:
         "auto",
         "Sizes to paint at, coarse to fine: how many, each twice the one before, or a list such as "
         "256,512,1024. auto begins at 512 or less.",
+        metavar="N|LIST",
         group=SEARCH,
     )
     optimizer: OptimizerName = option(
@@ -174,19 +181,19 @@ class Options:
         group=SEARCH,
     )
     history: int = option(10, "Pairs L-BFGS remembers.", "lbfgs-num-correction", group=SEARCH)
-    model: str = option("vgg19", "Network and weights; see `impasto models`.", group=LOOK)
+    model: str = option("vgg19", "Network and weights; see `impasto models`.", group=NETWORK)
     weights: Path | None = option(
-        None, "Weights file to use instead of the model's own.", "model-file", group=LOOK
+        None, "Weights file to use instead of the model's own.", "model-file", group=NETWORK
     )
     pooling: Literal["max", "avg"] = option(
-        "max", "Pooling of the network.", choices=("max", "avg"), group=LOOK
+        "max", "Pooling of the network.", choices=("max", "avg"), group=NETWORK
     )
     pool_rounding: Literal["model", "floor", "ceil", "reference"] = option(
         "model",
         "Whether a last incomplete pooling window counts (ceil) or not (floor); "
         "reference is ceil for max and floor for avg.",
         choices=("model", "floor", "ceil", "reference"),
-        group=LOOK,
+        group=NETWORK,
     )
     backend: BackendChoice = option(
         "auto", "Runtime; see `impasto doctor`.", choices=get_args(BackendChoice), group=MACHINE
@@ -208,18 +215,21 @@ class Options:
     memory: str = option(
         "",
         "Most memory the run may take, such as 8G (of 2^30 bytes) or 900M. Default: what is free.",
+        metavar="AMOUNT",
         group=MACHINE,
     )
     tile: str = option(
         "auto",
         "Compute the gradient in parts of so many rows of the picture; whole is in one, auto as "
         "the memory allows. The numbers are the same.",
+        metavar="ROWS",
         group=MACHINE,
     )
     checkpoint: str = option(
         "auto",
         "Directory to save the run's state in, for `impasto resume`; off for none. auto is "
         "OUTPUT.checkpoint above 1024 pixels or 10 minutes.",
+        metavar="DIR",
         group=OUTPUT,
     )
     save_every: int = option(
@@ -355,46 +365,3 @@ def current_names(told: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(values.get("original_colors"), bool) and "color" not in values:
         values["color"] = "content-luma" if values.pop("original_colors") else "style"
     return values
-
-
-PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {
-        "default": {},
-        "neural-style": {
-            "init": "noise",
-            "iterations": 1000,
-            "optimizer": "lbfgs-numpy",
-            "first_step": "reference",
-            "preconditioner": "none",
-            "style_weight": 100.0,
-            "history": 100,
-            "pool_rounding": "reference",
-        },
-        "nin": {
-            "model": "nin",
-            "content_layers": ("relu0", "relu3", "relu7", "relu12"),
-            "style_layers": ("relu0", "relu3", "relu7", "relu12"),
-            "content_weight": 10.0,
-            "style_weight": 1000.0,
-            "init": "noise",
-            "optimizer": "adam",
-            "iterations": 1000,
-        },
-    }
-)
-"""Changed defaults by preset name; docs/options.md says where each number comes from."""
-
-
-def preset_options(preset: str, changes: Mapping[str, Any]) -> Options:
-    """Return the options of a preset with `changes` on top.
-
-    Raises
-    ------
-    UnknownNameError
-        If there is no such preset.
-    OptionError
-        If a value is out of range.
-    """
-    if preset not in PRESETS:
-        raise UnknownNameError("preset", preset, PRESETS)
-    return replace(Options(), **{**PRESETS[preset], **changes})

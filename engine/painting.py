@@ -136,6 +136,7 @@ class Painting:
             execution=plan.execution.report(),
             sizes=tuple((item.size[1], item.size[0]) for item in scales[: progress.scale + 1]),
             resumed_from=resumed_from,
+            warnings=self._prepared.warnings,
         )
 
     def _paint(self, plan: ScalePlan, progress: Progress) -> tuple[_Search, Status]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import secrets
 from collections.abc import Sequence
@@ -27,12 +28,15 @@ from impasto.engine.options import Options
 from impasto.engine.parts import Workers
 from impasto.engine.plan import Plan, Request, budget_of, plan_run
 from impasto.engine.speed import bytes_per_second, multiplications_per_second
+from impasto.engine.traps import traps
 from impasto.errors import OptionError
 from impasto.models import load_model
 from impasto.models.layer import Preprocessing
 from impasto.models.weights.cache import cache_directory
 
 __all__ = ["Planned", "Prepared", "is_short", "machine_speed", "plan_pictures", "prepare"]
+
+logger = logging.getLogger(__name__)
 
 SLOWEST = 2e10
 """Multiplications a second that any machine reaches: what tells a short run without measuring."""
@@ -54,6 +58,8 @@ class Prepared:
     plan : Plan
     request : Request
         What the plan was made from.
+    warnings : tuple of str
+        Known traps; they are in the log as well.
     """
 
     options: Options
@@ -64,6 +70,7 @@ class Prepared:
     preprocessing: Preprocessing
     plan: Plan
     request: Request
+    warnings: tuple[str, ...] = ()
 
     def replanned(self, backend: Backend) -> Prepared:
         """Return the run as planned for another backend.
@@ -99,16 +106,28 @@ def prepare(
     """
     options = _with_seed(options)
     planned = plan_pictures(content, styles, options, workers)
+    request = planned.request
+    warnings = traps(
+        content,
+        styles,
+        request.styles,
+        planned.plan.scales[-1].size,
+        request.network,
+        options,
+    )
+    for warning in warnings:
+        logger.warning("%s", warning)
     inputs = load_inputs(content, styles, options)
     return Prepared(
         options,
         content,
         tuple(styles),
         inputs,
-        planned.request.network,
+        request.network,
         planned.preprocessing,
         planned.plan,
-        planned.request,
+        request,
+        warnings,
     )
 
 

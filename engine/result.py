@@ -101,6 +101,8 @@ class StylizeResult:
         Of the scales that were painted.
     resumed_from : int, optional
         The iteration at which `resume` went on.
+    warnings : tuple of str
+        Known traps of the run; see `impasto.engine.traps`.
     """
 
     image: npt.NDArray[np.uint8]
@@ -117,6 +119,7 @@ class StylizeResult:
     execution: Mapping[str, Any]
     sizes: tuple[tuple[int, int], ...]
     resumed_from: int | None = None
+    warnings: tuple[str, ...] = ()
 
     def summary(self) -> dict[str, Any]:
         """Return everything but the picture as plain JSON values."""
@@ -134,6 +137,7 @@ class StylizeResult:
             "loss": self.loss if math.isfinite(self.loss) else None,  # JSON has no infinity
             "losses": dict(self.losses),
             "seconds": {name: round(value, 4) for name, value in self.seconds.items()},
+            "warnings": list(self.warnings),
             "options": self.options.to_dict(),
             **({} if self.resumed_from is None else {"resumed_from": self.resumed_from}),
         }

@@ -10,7 +10,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from impasto.engine.options import PRESETS, Options, flags
+from impasto.engine.options import Options, flags
+from impasto.engine.presets import PRESETS
 from impasto.engine.video.options import VideoOptions
 
 PAGE = Path(__file__).parents[1] / "docs" / "options.md"

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from impasto.engine.batch import Done, Outcome, paint_batch
     from impasto.engine.images import load_image, save_image
-    from impasto.engine.options import PRESETS, Options, preset_options
+    from impasto.engine.options import Options
     from impasto.engine.parts import Workers
+    from impasto.engine.presets import PRESETS, preset_options
     from impasto.engine.result import Iterate, Status, StylizeResult
     from impasto.engine.stylize import resume, stylize
     from impasto.engine.texture import texture
@@ -56,7 +57,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
-    "PRESETS": "impasto.engine.options",
+    "PRESETS": "impasto.engine.presets",
     "FrameReport": "impasto.engine.video.report",
     "FrameStep": "impasto.engine.video.driver",
     "Done": "impasto.engine.batch",
@@ -71,7 +72,7 @@ _HOMES = {
     "Workers": "impasto.engine.parts",
     "load_image": "impasto.engine.images",
     "paint_batch": "impasto.engine.batch",
-    "preset_options": "impasto.engine.options",
+    "preset_options": "impasto.engine.presets",
     "resume": "impasto.engine.stylize",
     "save_image": "impasto.engine.images",
     "stylize": "impasto.engine.stylize",

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from impasto.cli.flags import default_text, options_from
-from impasto.engine.options import PRESETS, TEXTURE_ONLY, Options, flags, preset_options
+from impasto.engine.options import TEXTURE_ONLY, Options, flags
+from impasto.engine.presets import PRESETS, preset_options
 from impasto.errors import OptionError, UnknownNameError
 
 NAMES = [item.name for item in fields(Options)]

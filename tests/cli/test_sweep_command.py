@@ -95,7 +95,7 @@ def test_ctrl_c_draws_what_there_is(
         ("style_layers", "relu1_1,relu2_1", (("relu1_1", "relu2_1"),)),
         ("scales", "1;256,512", ("1", "256,512")),
         ("optimizer", "adam,lbfgs", ("adam", "lbfgs")),
-        ("original_colors", "on,off", (True, False)),
+        ("cudnn_autotune", "on,off", (True, False)),
     ],
 )
 def test_values_are_read(name: str, text: str, values: tuple[Any, ...]) -> None:
@@ -104,4 +104,4 @@ def test_values_are_read(name: str, text: str, values: tuple[Any, ...]) -> None:
 
 def test_a_switch_is_on_or_off() -> None:
     with pytest.raises(OptionError, match="it takes on or off"):
-        values_of("original_colors", "on,maybe")
+        values_of("cudnn_autotune", "on,maybe")

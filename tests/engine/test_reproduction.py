@@ -15,7 +15,8 @@ from typer.main import get_command
 from impasto.cli.entry import app
 from impasto.cli.flags import options_from
 from impasto.engine.canvas import Canvas
-from impasto.engine.options import PRESETS, ColorChoice, Options, preset_options
+from impasto.engine.options import ColorChoice, Options
+from impasto.engine.presets import PRESETS, preset_options
 from impasto.engine.reproduction import changed_options, command_line, shell_text
 from impasto.engine.texture import texture_options
 

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from impasto.engine.options import LOOK, PRESETS
+from impasto.cli.completion import complete_preset
+from impasto.engine.options import LOOK
 
 __all__ = ["Content", "OptionalStyles", "Preset", "Styles", "paintings"]
 
@@ -29,9 +30,11 @@ OptionalStyles = Annotated[list[Path] | None, _STYLES]
 Preset = Annotated[
     str,
     typer.Option(
-        metavar="|".join(PRESETS),
-        help="Changed defaults; flags given beside it win. [default: default]",
+        metavar="NAME",
+        help="Changed defaults, by name or from a .toml file: see `impasto presets`. Flags given "
+        "beside it win. [default: default]",
         show_default=False,
+        autocompletion=complete_preset,
         rich_help_panel=LOOK,
     ),
 ]

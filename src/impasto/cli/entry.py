@@ -31,6 +31,7 @@ from impasto.cli.messages import Verbosity, log_to_stderr, say
 from impasto.cli.models import fetch, models
 from impasto.cli.paint import paint
 from impasto.cli.plan import plan
+from impasto.cli.presets import presets
 from impasto.cli.resume import resume
 from impasto.cli.sweep import sweep
 from impasto.cli.texture import texture
@@ -46,13 +47,13 @@ app = typer.Typer(
     name="impasto",
     help="Paint photos in the style of paintings (neural style transfer), without PyTorch.",
     epilog="`impasto COMMAND --help` describes a command.",
-    add_completion=False,
     # Its tables cut off long flags on 80 columns; the plain help does not.
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 for command in (paint, texture, video, sweep, plan, resume, models, fetch, export, doctor, bench):
     app.command(cls=GroupedHelp)(command)
+app.add_typer(presets, name="presets")
 
 
 def _print_version(wanted: bool) -> None:

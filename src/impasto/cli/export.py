@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from impasto.cli.completion import complete_model
 from impasto.cli.flags import options_from, with_option_flags
 from impasto.cli.messages import Debug
-from impasto.engine.options import OUTPUT, PRESETS
+from impasto.engine.options import OUTPUT
+from impasto.engine.presets import PRESETS
 from impasto.errors import UnknownNameError
 
 if TYPE_CHECKING:
@@ -32,7 +34,13 @@ KINDS = ("features", "gradient")
 @with_option_flags(_OPTIONS)
 def export(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", show_default=False, help="See `impasto models`.")
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            show_default=False,
+            help="See `impasto models`.",
+            autocompletion=complete_model,
+        ),
     ],
     output: Annotated[
         Path,

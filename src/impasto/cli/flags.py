@@ -14,7 +14,9 @@ from typing import Annotated, Any, Literal, TypeVar, get_origin, get_type_hints
 
 import typer
 
-from impasto.engine.options import TEXTURE_ONLY, Options, flags, preset_options
+from impasto.cli.completion import complete_option
+from impasto.engine.options import TEXTURE_ONLY, Options, flags
+from impasto.engine.presets import preset_options
 from impasto.errors import OptionError
 
 __all__ = ["default_text", "options_from", "values_of", "with_option_flags"]
@@ -202,7 +204,10 @@ def _parameter(item: Field[Any]) -> inspect.Parameter:
         *flags(item.name),
         help=item.metadata["help"] + (f" [default: {default}]" if default else ""),
         show_default=False,
-        metavar=None if is_flag else choices or _kind(item.name).metavar,
+        metavar=None
+        if is_flag
+        else choices or item.metadata["metavar"] or _kind(item.name).metavar,
+        autocompletion=complete_option(item.name, item.metadata["choices"]),
         rich_help_panel=item.metadata["group"],
     )
     return inspect.Parameter(

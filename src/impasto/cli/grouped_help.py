@@ -6,6 +6,8 @@ from typing import Any
 
 from typer.core import TyperCommand
 
+from impasto.cli.examples import EXAMPLES
+
 __all__ = ["GroupedHelp"]
 
 
@@ -31,6 +33,13 @@ class GroupedHelp(TyperCommand):
             if records:
                 with formatter.section(title):
                     formatter.write_dl(records)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write the command's examples, on lines of their own."""
+        lines = EXAMPLES.get(self.name or "", ())
+        if lines:
+            with formatter.section("Examples"):
+                formatter.write("".join(f"  {line}\n" for line in lines))
 
 
 def _is_argument(parameter: Any) -> bool:

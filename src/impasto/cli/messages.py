@@ -36,10 +36,17 @@ def say(*sentences: str) -> None:
 
 
 class _StderrHandler(logging.Handler):
-    """Say log records."""
+    """Say log records, each text once: many pictures fall into the same trap."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self._said: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        say(f"{record.levelname.lower()}: {record.getMessage()}")
+        text = f"{record.levelname.lower()}: {record.getMessage()}"
+        if text not in self._said:
+            self._said.add(text)
+            say(text)
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from impasto.cli.completion import complete_model
 from impasto.cli.messages import Debug, say
 from impasto.cli.progress import download_progress
 
@@ -36,7 +37,13 @@ def models(
 
 def fetch(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", show_default=False, help="See `impasto models`.")
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            show_default=False,
+            help="See `impasto models`.",
+            autocompletion=complete_model,
+        ),
     ],
     debug: Debug = False,
 ) -> None:

@@ -104,8 +104,6 @@ def sweep(
 ) -> None:
     """Paint small pictures with different options side by side, to choose by eye.
 
-    impasto sweep photo.jpg painting.jpg -o sheet.png --over style_weight=100,1000,10000
-
     Each is 256 pixels long and painted in 80 iterations, unless --size and --iterations say
     otherwise. Below each stands its final loss, which cannot be compared between weights, layers
     or sizes. A run that fails is shown as failed. Ctrl-C draws the sheet with what there is.

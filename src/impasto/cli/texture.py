@@ -91,8 +91,6 @@ def texture(
 ) -> None:
     """Make a texture: a picture of any size with a style and no content.
 
-    impasto texture painting.jpg -o texture.png --size 768x512
-
     What is large in it follows --style-scale: 0.5 makes everything half as large. Progress is shown
     on standard error. The last line on standard output is the path of the picture. Ctrl-C saves the
     best picture so far, and `impasto resume` goes on from a checkpoint.

@@ -20,7 +20,8 @@ from impasto.engine.optimizers import (
     Step,
     make_optimizer,
 )
-from impasto.engine.options import OptimizerName, Options, preset_options
+from impasto.engine.options import OptimizerName, Options
+from impasto.engine.presets import preset_options
 from impasto.engine.result import FloatArray, Status
 from impasto.errors import OptionError, UnknownNameError
 
