@@ -106,6 +106,7 @@ def prepare(
     """
     options = _with_seed(options)
     planned = plan_pictures(content, styles, options, workers)
+    inputs = load_inputs(content, styles, options)
     request = planned.request
     warnings = traps(
         content,
@@ -117,7 +118,6 @@ def prepare(
     )
     for warning in warnings:
         logger.warning("%s", warning)
-    inputs = load_inputs(content, styles, options)
     return Prepared(
         options,
         content,

@@ -79,7 +79,7 @@ def test_json_is_one_object_and_nothing_else(
     assert {
         *("output", "model", "backend", "precision", "size", "status", "iterations"),
         *("evaluations", "loss", "losses", "seconds", "peak_rss_bytes", "options"),
-        *("execution", "scales"),
+        *("execution", "scales", "warnings"),
     } == set(report)
     assert report["execution"]["mode"] == "whole"
     assert (report["execution"]["parts"], report["execution"]["part_size"]) == (1, None)
