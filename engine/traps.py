@@ -24,7 +24,7 @@ Size = tuple[int, int]
 MOST_ENLARGED = 2.0
 """Times a style picture is enlarged before its strokes count as blurred."""
 
-WEIGHTS_APART = 1e3
+WEIGHTS_APART = 1e4
 """Factor between the ratio of the weights and that of the preset for the model."""
 
 NOISE_ITERATIONS = 100
@@ -108,10 +108,10 @@ def _odd_weights(content: object, options: Options) -> Iterator[str]:
     times = options.style_weight / options.content_weight / expected
     if 1 / WEIGHTS_APART <= times <= WEIGHTS_APART:
         return
-    left = "content" if times > 1 else "style"
+    lost = "content" if times > 1 else "style"
     yield (
         f"--style-weight {options.style_weight:g} with --content-weight "
-        f"{options.content_weight:g} leaves next to nothing of the {left}; usual for "
+        f"{options.content_weight:g} lets the {lost} hardly count; usual for "
         f"{options.model} are {usual.style_weight:g} and {usual.content_weight:g}. "
         "Weights of other programs are in other units."
     )
