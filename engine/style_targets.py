@@ -16,7 +16,7 @@ from impasto.engine.backends.base import FloatArray
 from impasto.engine.network import Network
 from impasto.export.losses.form import Statistic
 
-__all__ = ["mean_layers", "raw_shapes", "style_targets", "targets_of_term"]
+__all__ = ["STRENGTHS", "mean_layers", "raw_shapes", "style_targets", "targets_of_term"]
 
 Floats = npt.NDArray[np.float64]
 Arrays = Mapping[str, FloatArray]
@@ -35,6 +35,10 @@ means of squares, which float32 rounds."""
 
 SMALLEST = 1e-6
 """The least of all, for black pictures."""
+
+STRENGTHS: Mapping[Statistic, float] = {"gram": 1.0, "mean-variance": 1.0, "covariance": 0.25}
+"""Factors by the look of pictures: the distance of covariances counts small eigenvalues, which a
+Gram matrix hardly shows, by their roots, and a photo lost its shapes by them."""
 
 
 def mean_layers(network: Network) -> tuple[str, ...]:
@@ -85,7 +89,7 @@ def style_targets(
             made = _of_variances(mean, np.diagonal(moments))
         else:
             made = _of_covariance(mean, moments)
-        made["strength"] = _strength(gram)
+        made["strength"] = STRENGTHS[statistic] * _strength(gram)
         found |= {f"style_{n}.{term}": np.asarray(v, np.float32) for n, v in made.items()}
     return found
 

@@ -32,7 +32,7 @@ from impasto.engine.objective import Objective
 from impasto.engine.options import Options
 from impasto.engine.streamed_objective import StreamedObjective
 from impasto.engine.streaming import Keeping, StreamedNetwork
-from impasto.engine.style_targets import raw_shapes, style_targets
+from impasto.engine.style_targets import STRENGTHS, raw_shapes, style_targets
 from impasto.engine.target_cache import TargetCache
 from impasto.engine.verify import verify
 from impasto.export.gradient import build_gradient_graph
@@ -175,7 +175,7 @@ def test_targets_are_those_of_the_styles_cells_together(
         ridge = float(found[f"style_ridge.{layer}"])
         assert ridge > 0
         np.testing.assert_allclose(found[f"style_mean.{layer}"], mean, rtol=1e-4, atol=1e-3)
-        strength = 4 * np.sum(gram**2) / (gram.size * np.trace(gram))
+        strength = STRENGTHS[statistic] * 4 * np.sum(gram**2) / (gram.size * np.trace(gram))
         assert found[f"style_strength.{layer}"] == pytest.approx(strength, rel=1e-4)
         covariance = moments - np.outer(mean, mean)
         if statistic == "mean-variance":
@@ -207,7 +207,7 @@ def test_the_same_weight_is_as_strong_as_with_gram_matrices(statistic: Statistic
         named["deviation"] = flat.std(1)
     distance, _ = loss_of(statistic, features * 1.01, named)
     of_grams, _ = loss_of("gram", features * 1.01, {"gram": gram})
-    assert distance == pytest.approx(of_grams, rel=0.05)
+    assert distance == pytest.approx(STRENGTHS[statistic] * of_grams, rel=0.05)
 
 
 # -- verification ----------------------------------------------------------------------------------
