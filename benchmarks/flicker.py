@@ -2,6 +2,8 @@
 
     python benchmarks/flicker.py --save
 
+It takes long; `--scenes camera --save` adds one sequence to the results there are.
+
 Two made-up sequences (`moving_scenes.py`) are painted by `impasto.stylize_video` in several ways:
 every frame alone, begun from the content or from noise, and each frame from the one before, with
 temporal losses of several weights. Flicker is the mean of |x_t − warp(x_{t−1})| in levels of
@@ -30,6 +32,7 @@ from impasto.engine.video.flicker import flicker_between
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results" / "flicker.json"
+SAID_APART = ("save", "scenes")
 STYLE = ROOT / "examples" / "composition_viii.jpg"
 
 
@@ -118,20 +121,22 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--scenes", nargs="*", default=list(SCENES), choices=list(SCENES))
-    parser.add_argument("--size", type=int, default=192)
-    parser.add_argument("--frames", type=int, default=5)
-    parser.add_argument("--iterations", type=int, default=60)
-    parser.add_argument("--next-iterations", type=int, default=30)
-    parser.add_argument("--weights", type=float, nargs="*", default=[0.0, 100.0, 1e3, 1e4])
+    parser.add_argument("--size", type=int, default=144)
+    parser.add_argument("--frames", type=int, default=3)
+    parser.add_argument("--iterations", type=int, default=30)
+    parser.add_argument("--next-iterations", type=int, default=15)
+    parser.add_argument("--weights", type=float, nargs="*", default=[0.0, 1e3, 1e4, 1e5, 1e6])
     parser.add_argument("--backend", default="auto")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--save", action="store_true", help=f"write {RESULTS.name}")
     arguments = parser.parse_args()
     results = measure(arguments)
     if arguments.save:
-        told = {key: value for key, value in vars(arguments).items() if key != "save"}
-        report = {"arguments": told, "machine": describe(), "scenes": results}
-        RESULTS.write_text(json.dumps(report, indent=1) + "\n")
+        told = {key: value for key, value in vars(arguments).items() if key not in SAID_APART}
+        kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+        for name, found in results.items():
+            kept[name] = {"arguments": told, "machine": describe(), **found}
+        RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
 
 
 if __name__ == "__main__":
