@@ -10,17 +10,27 @@ from enum import Enum
 from pathlib import Path
 from typing import Literal
 
-from impasto.engine.images import save_image
+from impasto.engine.images import picture_size, save_image
 from impasto.engine.inputs import check_inputs
 from impasto.engine.listing import pictures_named
 from impasto.engine.machine import return_freed_memory
 from impasto.engine.naming import NAME, NAME_OF_EACH, NameTemplate, collisions
 from impasto.engine.options import Options
 from impasto.engine.result import Callback, StylizeResult
-from impasto.engine.stylize import stylize
+from impasto.engine.studio import Studio
 from impasto.errors import ImpastoError, OptionError, OutputPathError
 
-__all__ = ["Done", "Existing", "Job", "Outcome", "check_jobs", "jobs_of", "paint_batch", "run_jobs"]
+__all__ = [
+    "Done",
+    "Existing",
+    "Job",
+    "Outcome",
+    "check_jobs",
+    "check_styles",
+    "jobs_of",
+    "paint_batch",
+    "run_jobs",
+]
 
 Existing = Literal["refuse", "skip", "replace"]
 """What is done about outputs there are already."""
@@ -131,6 +141,17 @@ def jobs_of(
     )
     _check_collisions(jobs)
     return jobs
+
+
+def check_styles(jobs: Sequence[Job], options: Options) -> None:
+    """Refuse a style that all pictures have in common and that is no picture, by its header.
+
+    Raises
+    ------
+    ImageFileError
+    """
+    for style in frozenset.intersection(*(frozenset(job.styles) for job in jobs)):
+        picture_size(style, options.max_pixels)
 
 
 def check_jobs(jobs: Sequence[Job], existing: Existing, inputs: Sequence[Path] = ()) -> None:
@@ -252,10 +273,12 @@ def paint_batch(
     """
     options = options or Options()
     jobs = jobs_of(contents, styles, out_dir, options, name=name, each_style=each_style)
+    check_styles(jobs, options)
+    studio = Studio(options)
     check_jobs(jobs, existing)
 
     def paint(job: Job) -> StylizeResult:
-        result = stylize(job.content, list(job.styles), options, callback=callback)
+        result = studio.paint(studio.prepare(job.content, job.styles), callback=callback)
         if result.status.name != "CANCELLED":
             save_image(result.image, job.output)
         return result

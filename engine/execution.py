@@ -183,6 +183,11 @@ class KeptGradient:
             self._kept_for = chosen, network, size, execution.streaming
         return _objective(self._kept, targets, weights)
 
+    def release(self) -> None:
+        """Give back the memory a compiled graph works in, until the next objective is opened."""
+        if self._kept is not None and not isinstance(self._kept, StreamedNetwork):
+            self._kept.release()
+
     def _serves(
         self, execution: Execution, chosen: Candidate, network: Network, size: Size
     ) -> bool:

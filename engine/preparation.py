@@ -34,7 +34,16 @@ from impasto.models import load_model
 from impasto.models.layer import Preprocessing
 from impasto.models.weights.cache import cache_directory
 
-__all__ = ["Planned", "Prepared", "is_short", "machine_speed", "plan_pictures", "prepare"]
+__all__ = [
+    "Ground",
+    "Planned",
+    "Prepared",
+    "common_ground",
+    "is_short",
+    "machine_speed",
+    "plan_pictures",
+    "prepare",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -84,11 +93,48 @@ class Prepared:
         return replace(self, request=request, plan=plan_run(request))
 
 
+@dataclass(frozen=True)
+class Ground:
+    """What runs with the same options have in common, whatever their pictures.
+
+    Parameters
+    ----------
+    network : Network
+    preprocessing : Preprocessing
+    backend : Backend
+        The one that is tried first.
+    base : int
+        Bytes the process has before a run.
+    """
+
+    network: Network
+    preprocessing: Preprocessing
+    backend: Backend
+    base: int
+
+
+def common_ground(options: Options) -> Ground:
+    """Load the model, and open the backend that is tried first.
+
+    Raises
+    ------
+    UsageError
+        If one of them cannot be used.
+    """
+    check_layers(options)
+    model = load_model(options.model, options.weights)
+    network = network_for(model, options)
+    backend = next(iter(candidates(options))).backend
+    return_freed_memory()
+    return Ground(network, model.preprocessing, backend, rss_bytes() or 0)
+
+
 def prepare(
     content: Subject,
     styles: Sequence[Picture],
     options: Options,
     workers: Workers | None = None,
+    ground: Ground | None = None,
 ) -> Prepared:
     """Load, check and plan a run.
 
@@ -98,6 +144,8 @@ def prepare(
         A canvas stands for the size of a picture without content (`impasto.engine.texture`).
     styles, options, workers
         As for `impasto.engine.stylize.stylize`.
+    ground : Ground, optional
+        Of these options, if it is there already.
 
     Raises
     ------
@@ -105,7 +153,7 @@ def prepare(
         If an input, option, model or backend cannot be used, or the memory does not suffice.
     """
     options = _with_seed(options)
-    planned = plan_pictures(content, styles, options, workers)
+    planned = plan_pictures(content, styles, options, workers, ground)
     inputs = load_inputs(content, styles, options)
     request = planned.request
     warnings = traps(
@@ -152,6 +200,7 @@ def plan_pictures(
     styles: Sequence[Picture],
     options: Options,
     workers: Workers | None = None,
+    ground: Ground | None = None,
 ) -> Planned:
     """Plan a run without loading its pictures; see :func:`prepare`."""
     make_optimizer(options)  # refuses options that contradict each other
@@ -163,26 +212,24 @@ def plan_pictures(
             "out, or make a texture (`impasto texture`)."
         )
     content_size, style_sizes = picture_sizes(content, styles, options)
-    model = load_model(options.model, options.weights)
-    network = network_for(model, options)
+    ground = ground or common_ground(options)
+    network = ground.network
     if isinstance(content, Canvas):
         _check_grid(content, network)
     for scale in options.schedule:
         sizes = scaled_sizes(content_size, style_sizes, options, scale.longest_side, network.grid)
         check_sizes(network, *sizes)
-    backend = next(iter(candidates(options))).backend
-    return_freed_memory()
     request = Request(
         options,
         network,
-        backend,
+        ground.backend,
         content_size,
         style_sizes,
-        base=rss_bytes() or 0,
+        base=ground.base,
         budget=budget_of(options),
         parts_at_a_time=workers.at_a_time if workers else 1,
     )
-    return Planned(plan_run(request), request, model.preprocessing)
+    return Planned(plan_run(request), request, ground.preprocessing)
 
 
 def machine_speed(network: Network, options: Options) -> tuple[float, float]:

@@ -16,7 +16,7 @@ from impasto.engine.autosave import Autosave
 from impasto.engine.backends import open_backend
 from impasto.engine.checkpoint import CheckpointStore, Snapshot
 from impasto.engine.compilation import Candidate, verified
-from impasto.engine.execution import Execution
+from impasto.engine.execution import Execution, OpenObjective
 from impasto.engine.inputs import Picture, Subject
 from impasto.engine.options import Options
 from impasto.engine.painting import Painting, Stopwatch
@@ -194,6 +194,7 @@ def paint_prepared(
     store: CheckpointStore | None = None,
     note: Mapping[str, str] | None = None,
     workers: Workers | None = None,
+    opening: OpenObjective | None = None,
 ) -> StylizeResult:
     """Paint what `prepare` returned; the checkpoint stays in `store`, which is the caller's.
 
@@ -206,6 +207,8 @@ def paint_prepared(
     store : CheckpointStore, optional
     note : mapping of str to str, optional
         Kept in the checkpoint for whoever resumes.
+    opening : OpenObjective, optional
+        Opens the objective of each scale.
     """
     clock = clock or Stopwatch()
     autosave = Autosave(store)
@@ -215,7 +218,7 @@ def paint_prepared(
     with clock("compile"):
         prepared, chosen = verified_run(prepared)
     header |= _settled(prepared, chosen)
-    painting = Painting(prepared, chosen, header, callback, autosave, clock, workers)
+    painting = Painting(prepared, chosen, header, callback, autosave, clock, workers, opening)
     return painting.run(Progress())
 
 

@@ -28,6 +28,7 @@ from impasto.errors import OptionError, OutputPathError
 if TYPE_CHECKING:
     from impasto.engine.batch import Done, Existing, Job
     from impasto.engine.result import StylizeResult
+    from impasto.engine.studio import Studio
 
 __all__ = ["SOME_FAILED", "Batch", "paint_all"]
 
@@ -71,8 +72,9 @@ def paint_all(batch: Batch, options: Options, *, as_json: bool, debug: bool) -> 
     typer.Exit
         With a code of its own if some pictures failed, or with that of a signal.
     """
-    from impasto.engine.batch import check_jobs, jobs_of, run_jobs
+    from impasto.engine.batch import check_jobs, check_styles, jobs_of, run_jobs
     from impasto.engine.images import check_output_size
+    from impasto.engine.studio import Studio
 
     if options.checkpoint not in ("auto", "off"):
         raise OptionError(
@@ -90,10 +92,12 @@ def paint_all(batch: Batch, options: Options, *, as_json: bool, debug: bool) -> 
     for job in jobs:
         check_output_size(job.output, options.size, 1)
     _check_milestones(jobs, batch, options)
+    check_styles(jobs, options)
+    studio = Studio(options)
     check_jobs(jobs, batch.existing, list(other_inputs(options)))
     account = _Account(jobs, options.print_every > 0, as_json)
     with Interruption() as interruption:
-        painter = _Painter(batch, options, account, interruption, debug)
+        painter = _Painter(batch, options, studio, account, interruption, debug)
         try:
             for done in run_jobs(jobs, painter, existing=batch.existing, fail_fast=batch.fail_fast):
                 account.enter(done)
@@ -112,6 +116,7 @@ class _Painter:
 
     batch: Batch
     options: Options
+    studio: Studio
     account: _Account
     interruption: Interruption
     debug: bool
@@ -138,6 +143,7 @@ class _Painter:
         overwrite, unfinished = self.batch.existing == "replace", unfinished_path(job.output)
         directory = checkpoint_directory(job.output)
         if self.batch.existing == "skip" and has_snapshot(directory):
+            self.studio.forget()
             return resume_one(
                 directory,
                 job.content,
@@ -159,6 +165,7 @@ class _Painter:
                 Shown(),
                 unfinished=unfinished,
                 tell=self._tell_plan,
+                studio=self.studio,
             )
 
     def _tell_plan(self, sentence: str) -> None:

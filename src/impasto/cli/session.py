@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from impasto.engine.inputs import Subject
     from impasto.engine.preparation import Prepared
     from impasto.engine.result import StylizeResult
+    from impasto.engine.studio import Studio
 
 __all__ = ["check_outputs", "checkpoint_directory", "painted"]
 
@@ -44,6 +45,7 @@ def painted(
     *,
     unfinished: Path | None = None,
     tell: Callable[[str], None] = say,
+    studio: Studio | None = None,
 ) -> StylizeResult:
     """Plan, paint and save.
 
@@ -66,6 +68,8 @@ def painted(
         Where the picture goes if it is cancelled, instead of `output`.
     tell : callable
         Given the plan in a sentence, unless there is to be no progress.
+    studio : Studio, optional
+        Has what is shared with other pictures of the same options.
     """
     from impasto.engine.images import check_output_size
     from impasto.engine.painting import Stopwatch
@@ -75,7 +79,10 @@ def painted(
     clock = Stopwatch()
     try:
         with clock("load"):
-            prepared = prepare(subject, pictures, options)
+            if studio is None:
+                prepared = prepare(subject, pictures, options)
+            else:
+                prepared = studio.prepare(subject, pictures)
         options = prepared.options
         height, width = prepared.plan.scales[-1].size
         check_output_size(output, width, height)
@@ -94,7 +101,7 @@ def painted(
         )
     )
     return run_and_save(
-        lambda callback: paint_prepared(
+        lambda callback: (studio.paint if studio else paint_prepared)(
             prepared,
             clock=clock,
             callback=callback,
