@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +19,7 @@ from impasto.cli.preview import PreviewChoice
 from impasto.cli.running import other_inputs, print_result
 from impasto.cli.session import check_outputs, painted
 from impasto.cli.shown import Animate, AnimateSize, Report, Shown, Wanted
+from impasto.cli.streams import STANDARD, Outlet, check_streams, with_standard_input
 from impasto.engine.options import OUTPUT
 from impasto.errors import OptionError
 
@@ -33,7 +35,17 @@ def paint(
         typer.Option(
             *("-o", "--output", "--output-image"),
             metavar="FILE",
-            help="Picture to write: .png, .jpg, .webp, .tif or .bmp.",
+            help="Picture to write: .png, .jpg, .webp, .tif or .bmp; - is standard output.",
+            show_default=False,
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help="Format of the picture with -o -: png, jpg, webp, tif or bmp. [default: png]",
             show_default=False,
             rich_help_panel=OUTPUT,
         ),
@@ -67,7 +79,7 @@ def paint(
 
     Progress is shown on standard error. The last line on standard output is the path of the
     picture. Ctrl-C saves the best picture so far. With --out-dir, CONTENT is a directory or a
-    quoted pattern, and every picture in it is painted.
+    quoted pattern, and every picture in it is painted. A picture - is standard input.
     """
     options = options_from(preset, given)
     from impasto.engine.network import check_layers
@@ -80,6 +92,8 @@ def paint(
         for flag, value in {"-o": output, "--report": report, "--animate": animate}.items():
             if value is not None:
                 raise OptionError(f"{flag} is for one picture, and --out-dir for many: give one.")
+        if STANDARD in (*contents, *named_styles):
+            raise OptionError("- is one picture, and --out-dir is for many: give -o instead.")
         if not style:
             _check_many(content)
         existing = _existing(skip_existing, overwrite)
@@ -88,14 +102,27 @@ def paint(
         return
     only = _only(contents, output, name, each_style, skip_existing, fail_fast)
     pictures = list(paintings(named_styles))
-    inputs = [content, *pictures, *other_inputs(options)]
-    check_outputs(only, overwrite, inputs, options)
-    shown = Shown(Wanted(report, animate, animate_size, preview))
-    shown.check(only, overwrite, inputs)
-    with Interruption() as interruption, contextlib.ExitStack() as stack:
-        result = painted(content, pictures, options, only, overwrite, interruption, stack, shown)
-        shown.finish(result, content, pictures, only)
-    print_result(only, result, as_json, shown.files)
+    check_streams([content, *pictures], only, options, as_json, form)
+    if STANDARD in (content, only, *pictures):
+        options = replace(options, checkpoint="off")
+    with contextlib.ExitStack() as streams:
+        content, *pictures = streams.enter_context(
+            with_standard_input([content, *pictures], options.max_pixels)
+        )
+        outlet = streams.enter_context(Outlet(only, form))
+        inputs = [content, *pictures, *other_inputs(options)]
+        check_outputs(outlet.path, overwrite, inputs, options)
+        shown = Shown(Wanted(report, animate, animate_size, preview))
+        shown.check(outlet.path, overwrite, inputs)
+        with Interruption() as interruption, contextlib.ExitStack() as stack:
+            result = painted(
+                content, pictures, options, outlet.path, overwrite, interruption, stack, shown
+            )
+            shown.finish(result, content, pictures, outlet.path)
+        if outlet.is_standard:
+            outlet.deliver()
+        else:
+            print_result(only, result, as_json, shown.files)
     if interruption.signal is not None:
         raise typer.Exit(interruption.exit_code)
     shown.exit_if_failed()
