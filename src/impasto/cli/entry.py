@@ -24,6 +24,7 @@ import typer
 
 from impasto import __version__
 from impasto.cli.bench import bench
+from impasto.cli.cache import cache
 from impasto.cli.doctor import doctor
 from impasto.cli.export import export
 from impasto.cli.grouped_help import GroupedHelp
@@ -51,7 +52,20 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (paint, texture, video, sweep, plan, resume, models, fetch, export, doctor, bench):
+for command in (
+    paint,
+    texture,
+    video,
+    sweep,
+    plan,
+    resume,
+    models,
+    fetch,
+    export,
+    doctor,
+    cache,
+    bench,
+):
     app.command(cls=GroupedHelp)(command)
 app.add_typer(presets, name="presets")
 
