@@ -15,7 +15,7 @@ from impasto.cli.flags import default_text, options_from, with_option_flags
 from impasto.cli.interruption import Interruption
 from impasto.cli.messages import Debug, say
 from impasto.cli.video_progress import video_progress
-from impasto.engine.options import OUTPUT, Options
+from impasto.engine.options import OUTPUT, TEXTURE_ONLY, Options
 from impasto.engine.video.options import NextInit, VideoOptions
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["video"]
 
-NOT_OFFERED = {"checkpoint", "save_every"}
+NOT_OFFERED = {*TEXTURE_ONLY, "checkpoint", "save_every"}
 """A video goes on at its next frame by itself."""
 
 
