@@ -10,13 +10,15 @@ from enum import Enum
 from pathlib import Path
 from typing import Literal
 
-from impasto.engine.images import picture_size, save_image
+from impasto.engine.cutouts import save_cutout
+from impasto.engine.images import picture_size
 from impasto.engine.inputs import check_inputs
 from impasto.engine.listing import pictures_named
 from impasto.engine.machine import return_freed_memory
 from impasto.engine.naming import NAME, NAME_OF_EACH, NameTemplate, collisions
 from impasto.engine.options import Options
 from impasto.engine.result import Callback, StylizeResult
+from impasto.engine.srgb import Cutout
 from impasto.engine.studio import Studio
 from impasto.errors import ImpastoError, OptionError, OutputPathError
 
@@ -280,7 +282,7 @@ def paint_batch(
     def paint(job: Job) -> StylizeResult:
         result = studio.paint(studio.prepare(job.content, job.styles), callback=callback)
         if result.status.name != "CANCELLED":
-            save_image(result.image, job.output)
+            save_cutout(Cutout(result.image, result.alpha), job.output)
         return result
 
     return run_jobs(jobs, paint, existing=existing)

@@ -84,7 +84,9 @@ class Bench:
         """
         for each in self.configurations:
             spec, options = model_spec(each.model), each.options
-            chain = spec.architecture.truncated(options.content_layers + options.style_layers)
+            chain = spec.architecture.truncated(
+                (*options.content_layer_weights, *options.style_layer_weights)
+            )
             encoder = Encoder(spec.name, chain.layers, {}, spec.preprocessing)
             Network(encoder, (), ()).check_size(each.size, each.size, "The picture")
         # Elsewhere random weights do.

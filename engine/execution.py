@@ -10,6 +10,7 @@ from impasto.engine.backends.base import CompiledGraph, FloatArray
 from impasto.engine.compilation import Candidate, compile_gradient
 from impasto.engine.network import Network
 from impasto.engine.objective import (
+    Blend,
     Objective,
     Targets,
     TermedObjective,
@@ -194,8 +195,7 @@ class KeptGradient:
         if self._kept_for is None:
             return False
         same_chosen, same_network, *rest = self._kept_for
-        # The network holds arrays, which do not compare.
-        same = chosen is same_chosen and network is same_network
+        same = chosen is same_chosen and network.computes_as(same_network)
         return same and rest == [size, execution.streaming]
 
 
@@ -229,13 +229,15 @@ def targets_for(
     network: Network,
     content: FloatArray | None,
     styles: Sequence[FloatArray],
-    blend_weights: Sequence[float],
+    blend_weights: Blend,
     workers: Workers | None = None,
     cache: TargetCache | None = None,
+    style_guides: Sequence[Targets] = (),
 ) -> dict[str, FloatArray]:
     """Return the targets of one scale; see `impasto.engine.objective.targets_of`.
 
-    A network without content layers needs no content.
+    A network without content layers needs no content. `style_guides` has ``guide.<layer>`` for each
+    style, if the network's guides say that styles have some.
 
     Whatever they are computed with is dropped before the gradient graph is made. The content's
     and the styles' have graphs of their own, so that the content's are the same numbers whether or
@@ -255,7 +257,8 @@ def targets_for(
         targets = compute.contents(content)
     if not network.style_layers:
         return targets
-    grams = grams_of_styles(cache, chosen.backend, network, form, styles, compute.grams)
+    guides = style_guides or [{}] * len(styles)
+    grams = grams_of_styles(cache, chosen.backend, network, form, styles, guides, compute.grams)
     return {**targets, **blended(network, grams, blend_weights)}
 
 
@@ -274,16 +277,19 @@ class _Whole:
         graph = self._backend.compile(light_feature_graph(network.encoder, network.content_layers))
         return contents_of(graph, network, picture)
 
-    def grams(self, picture: FloatArray) -> dict[str, FloatArray]:
+    def grams(self, picture: FloatArray, guides: Targets) -> dict[str, FloatArray]:
         """Return `style_targets.raw_shapes` of a picture; the first compiles their graph."""
         network = self._network
         if self._style_graph is None:
             self._style_graph = self._backend.compile(
                 light_feature_graph(
-                    network.encoder, grams=network.style_layers, means=mean_layers(network)
+                    network.encoder,
+                    grams=network.style_layers,
+                    means=mean_layers(network),
+                    guided=network.guides.styles,
                 )
             )
-        return grams_of(self._style_graph, network, picture)
+        return grams_of(self._style_graph, network, picture, guides)
 
 
 class _InStrips:
@@ -303,10 +309,10 @@ class _InStrips:
         maps, _ = self._streamed(picture).features_and_grams(picture, layers, ())
         return {f"content.{name}": value for name, value in maps.items()}
 
-    def grams(self, picture: FloatArray) -> dict[str, FloatArray]:
+    def grams(self, picture: FloatArray, guides: Targets) -> dict[str, FloatArray]:
         """Return `style_targets.raw_shapes` of a picture."""
         layers, means = self._network.style_layers, mean_layers(self._network)
-        return self._streamed(picture).features_and_grams(picture, (), layers, means)[1]
+        return self._streamed(picture).features_and_grams(picture, (), layers, means, guides)[1]
 
     def _streamed(self, picture: FloatArray) -> StreamedNetwork:
         height, width = picture.shape[2:]

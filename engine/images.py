@@ -22,6 +22,7 @@ from impasto.engine.picture_files import (
     list_pictures,
     load_cutout,
     load_image,
+    picture_has_alpha,
     picture_size,
 )
 from impasto.engine.resampling import (
@@ -51,6 +52,7 @@ __all__ = [
     "list_pictures",
     "load_cutout",
     "load_image",
+    "picture_has_alpha",
     "picture_size",
     "resize",
     "resize_cutout",

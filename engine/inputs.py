@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +13,22 @@ import numpy.typing as npt
 
 from impasto.engine.canvas import Canvas
 from impasto.engine.color import matched_styles
-from impasto.engine.images import fit, load_image, picture_size, resize, to_network
+from impasto.engine.cutouts import on_its_mean
+from impasto.engine.images import (
+    Cutout,
+    fit,
+    fit_cutout,
+    load_cutout,
+    load_image,
+    picture_has_alpha,
+    picture_size,
+    resize,
+    to_network,
+)
+from impasto.engine.masks import Masks, load_masks
+from impasto.engine.mixture import ONE_EACH, check_style_layers
 from impasto.engine.network import Network
-from impasto.engine.options import INITS, Options
+from impasto.engine.options import INITS, Options, flags
 from impasto.engine.resampling import fitted_size
 from impasto.engine.result import FloatArray
 from impasto.errors import OptionError
@@ -29,9 +42,10 @@ __all__ = [
     "check_inputs",
     "check_sizes",
     "load_inputs",
+    "may_be_transparent",
     "picture_sizes",
     "scaled_sizes",
-    "style_longest_side",
+    "style_longest_sides",
 ]
 
 Image = npt.NDArray[np.uint8]
@@ -60,11 +74,16 @@ class Inputs:
         At that scale's style size, with the colours they are to be painted in.
     initial : ndarray, optional
         The picture to begin from, at the size of the last scale.
+    masks : Masks
+    cutout : Cutout, optional
+        The content with its alpha, if any of it is transparent; `photo` is it on one colour then.
     """
 
     photo: Image | None
     styles: tuple[Image, ...]
     initial: Image | None
+    masks: Masks = field(default_factory=Masks)
+    cutout: Cutout | None = None
 
     @property
     def content(self) -> Image:
@@ -115,18 +134,28 @@ def check_inputs(styles: Sequence[Picture], options: Options) -> None:
     Raises
     ------
     OptionError
-        If there are none, or not as many as blend weights.
+        If there are none, or not as many as options that are given one each; or if a style layer
+        is one of no style.
     """
     if isinstance(styles, str | os.PathLike):
         raise OptionError("styles is a single path; give a sequence: stylize(content, [style]).")
     if not styles:
         raise OptionError("No style picture is given; at least one is needed.")
-    blend_weights = options.style_blend_weights
-    if blend_weights and len(blend_weights) != len(styles):
-        raise OptionError(
-            f"--style-blend-weights has {len(blend_weights)} weights for {len(styles)} style "
-            "pictures; give one each."
-        )
+    count = len(styles)
+    for name in ONE_EACH:
+        values = getattr(options, name)
+        if isinstance(values, tuple) and values and len(values) != count:
+            raise OptionError(
+                f"{flags(name)[0]} has {len(values)} entries for {count} style "
+                f"picture{'s' * (count != 1)}; give one each."
+            )
+    for number in options.layers_by_style:
+        if number > count:
+            raise OptionError(
+                f"--layers-of is given for style picture {number}; there "
+                f"{'is' if count == 1 else 'are'} {count}. The first is number 1."
+            )
+    check_style_layers(options, count)
 
 
 def picture_sizes(
@@ -155,25 +184,38 @@ def load_inputs(content: Subject, styles: Sequence[Picture], options: Options) -
     ImageFileError
         If a file is not.
     """
-    style_side = style_longest_side(options, options.size)
-    photo = None
+    cutout: Cutout | None = None
+    photo: Image | None = None
     if isinstance(content, Canvas):
         height, width = content.size
     else:
-        photo = _fitted(content, options.size, options.max_pixels)
-        height, width, _ = photo.shape
+        loaded = _fitted_cutout(content, options.size, options.max_pixels)
+        height, width, _ = loaded.pixels.shape
+        cutout = None if loaded.alpha is None else loaded
+        photo = on_its_mean(loaded)
     initial = None
     if options.init not in INITS:
         initial = resize(load_image(Path(options.init), options.max_pixels), width, height)
-    paintings = tuple(_fitted(style, style_side, options.max_pixels) for style in styles)
+    sides = style_longest_sides(options, options.size, len(styles))
+    paintings = tuple(
+        _fitted(style, side, options.max_pixels) for style, side in zip(styles, sides, strict=True)
+    )
     if photo is not None:
         paintings = matched_styles(paintings, photo, options.color)
-    return Inputs(photo, paintings, initial)
+    masks = load_masks(
+        options,
+        (height, width),
+        [(style.shape[0], style.shape[1]) for style in paintings],
+        None if cutout is None else cutout.alpha,
+    )
+    return Inputs(photo, paintings, initial, masks, cutout)
 
 
-def style_longest_side(options: Options, longest_side: int) -> int:
-    """Return the longest side of the style pictures where the content's is `longest_side`."""
-    return max(1, math.ceil(longest_side * options.style_scale))
+def style_longest_sides(options: Options, longest_side: int, count: int) -> tuple[int, ...]:
+    """Return the longest sides of `count` styles where the content's is `longest_side`."""
+    scale = options.style_scale
+    scales = scale if isinstance(scale, tuple) else (scale,) * count
+    return tuple(max(1, math.ceil(longest_side * each)) for each in scales)
 
 
 def check_sizes(network: Network, content: Size, styles: Sequence[Size]) -> None:
@@ -204,13 +246,13 @@ def scaled_sizes(
     grid : int
         The image's sides are rounded to multiples of it, once at least.
     """
-    style_side = style_longest_side(options, longest_side)
+    sides = style_longest_sides(options, longest_side, len(styles))
     height, width = (
         max(grid, round(side / grid) * grid) for side in fitted_size(*content, longest_side)
     )
     return (
         (height, width),
-        tuple(fitted_size(*style, style_side) for style in styles),
+        tuple(fitted_size(*style, side) for style, side in zip(styles, sides, strict=True)),
     )
 
 
@@ -221,6 +263,20 @@ def _fitted(picture: Picture, longest_side: int, max_pixels: int) -> Image:
     if height * width < HUGE:
         return fit(load_image(Path(picture), max_pixels), longest_side)
     return load_image(Path(picture), max_pixels, longest_side)
+
+
+def _fitted_cutout(picture: Picture, longest_side: int, max_pixels: int) -> Cutout:
+    """Return a picture with what alpha it has."""
+    if isinstance(picture, np.ndarray) or not picture_has_alpha(Path(picture), max_pixels):
+        return Cutout(_fitted(picture, longest_side, max_pixels))
+    return fit_cutout(load_cutout(Path(picture), max_pixels), longest_side)
+
+
+def may_be_transparent(subject: Subject, options: Options) -> bool:
+    """Return whether a picture can have transparent parts; of a file, only the head is read."""
+    if isinstance(subject, Canvas | np.ndarray):
+        return False
+    return picture_has_alpha(Path(subject), options.max_pixels)
 
 
 def _checked(picture: Image) -> Image:

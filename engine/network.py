@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from impasto.engine.backends.constants import PagedArrays, PagedConstants
 from impasto.engine.options import Options
@@ -41,6 +41,16 @@ class Network:
     guides: Guides = UNGUIDED
     form: LossForm = GRAM
     wraps: bool = False
+
+    def computes_as(self, other: Network) -> bool:
+        """Return whether both have the same graphs. Equality would compare the encoder's arrays."""
+        if self.encoder is not other.encoder:
+            return False
+        return all(
+            getattr(self, item.name) == getattr(other, item.name)
+            for item in fields(self)
+            if item.name != "encoder"
+        )
 
     @property
     def flat(self) -> Network:
@@ -98,7 +108,9 @@ def check_layers(options: Options) -> None:
     """
     architecture = model_spec(options.model).architecture
     try:
-        names = architecture.in_order(options.content_layers + options.style_layers)
+        names = architecture.in_order(
+            (*options.content_layer_weights, *options.style_layer_weights)
+        )
     except UnknownNameError as error:
         presets = [name for name, values in PRESETS.items() if values.get("model") == options.model]
         hint = f" `--preset {presets[0]}` names layers for it." if presets else ""
@@ -116,8 +128,8 @@ def network_for(model: Model, options: Options) -> Network:
         If a layer is not one of the architecture.
     """
     architecture = model.architecture
-    content = architecture.in_order(options.content_layers)
-    style = architecture.in_order(options.style_layers)
+    content = architecture.in_order(tuple(options.content_layer_weights))
+    style = architecture.in_order(tuple(options.style_layer_weights))
     used = _with_pooling(architecture.truncated(content + style), options)
     if options.tileable:
         _check_torus(used)

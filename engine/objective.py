@@ -10,9 +10,11 @@ import numpy as np
 from impasto.engine.backends.base import CompiledGraph, FloatArray
 from impasto.engine.network import Network
 from impasto.engine.options import Options
-from impasto.engine.style_targets import mean_layers, style_targets
+from impasto.engine.style_targets import mean_layers, raw_names, style_targets
+from impasto.export.guides import layer_of
 
 __all__ = [
+    "Blend",
     "Objective",
     "Targets",
     "TermedObjective",
@@ -23,6 +25,9 @@ __all__ = [
     "targets_of",
     "weights_for",
 ]
+
+Blend = Sequence[float] | Mapping[str, Sequence[float]]
+"""Weights of the styles; by style term where they differ."""
 
 Targets = Mapping[str, FloatArray]
 """``content.<layer>`` feature maps, ``style.<term>`` Gram matrices (or the targets of another
@@ -85,16 +90,33 @@ class Objective:
         return float(outputs["loss"]), outputs["gradient"]
 
 
-def weights_for(network: Network, options: Options) -> dict[str, FloatArray]:
-    """Return the weight inputs of the gradient graph; every layer of a loss weighs the same."""
+def weights_for(
+    network: Network, options: Options, factors: Mapping[str, float] | None = None
+) -> dict[str, FloatArray]:
+    """Return the weight inputs of the gradient graph.
+
+    Parameters
+    ----------
+    network : Network
+    options : Options
+    factors : mapping of str to float, optional
+        What multiplies the style weight in each style term; by default, what the options say of
+        its layer.
+    """
+    contents, styles = options.content_layer_weights, options.style_layer_weights
+    factors = factors or {term: styles[layer_of(term)] for term in network.style_terms}
 
     def scalar(value: float) -> FloatArray:
         return np.array(value, np.float32)
 
     content = {
-        f"content_weight.{n}": scalar(options.content_weight) for n in network.content_layers
+        f"content_weight.{n}": scalar(options.content_weight * contents[n])
+        for n in network.content_layers
     }
-    style = {f"style_weight.{n}": scalar(options.style_weight) for n in network.style_layers}
+    style = {
+        f"style_weight.{term}": scalar(options.style_weight * factors[term])
+        for term in network.style_terms
+    }
     return {**content, **style, "tv_weight": scalar(options.tv_weight)}
 
 
@@ -103,7 +125,7 @@ def targets_of(
     network: Network,
     content: FloatArray,
     styles: Sequence[FloatArray],
-    blend_weights: Sequence[float],
+    blend_weights: Blend,
 ) -> dict[str, FloatArray]:
     """Compute the targets of a run with a compiled feature graph.
 
@@ -116,8 +138,8 @@ def targets_of(
     content : ndarray of shape (1, 3, H, W)
     styles : sequence of ndarray of shape (1, 3, h, w)
         Any sizes.
-    blend_weights : sequence of float
-        One per style; their sum need not be 1.
+    blend_weights : sequence of float, or mapping of str to these
+        One per style, or the same by style term; their sum need not be 1.
 
     Returns
     -------
@@ -139,22 +161,37 @@ def contents_of(
     }
 
 
-def grams_of(features: CompiledGraph, network: Network, style: FloatArray) -> dict[str, FloatArray]:
-    """Return a picture's `style_targets.raw_shapes`, by a graph with ``gram.`` and ``mean.``."""
-    outputs = features.run({"image": style})
+def grams_of(
+    features: CompiledGraph, network: Network, style: FloatArray, guides: Targets | None = None
+) -> dict[str, FloatArray]:
+    """Return a picture's `style_targets.raw_shapes`, by a graph with ``gram.`` and ``mean.``.
+
+    `guides` are those of a guided graph: ``guide.<layer>``.
+    """
+    outputs = features.run({"image": style, **(guides or {})})
     found = {name: outputs[f"gram.{name}"].copy() for name in network.style_layers}
     return found | {f"mean.{n}": outputs[f"mean.{n}"].copy() for n in mean_layers(network)}
 
 
 def blended(
-    network: Network, grams: Sequence[Targets], blend_weights: Sequence[float]
+    network: Network, grams: Sequence[Targets], blend_weights: Blend
 ) -> dict[str, FloatArray]:
     """Return the style targets of several pictures, of each what `grams_of` returns."""
-    shares = blend(blend_weights, len(grams))
-    return style_targets(network.form.statistic, network.style_layers, grams, shares)
+    found: dict[str, FloatArray] = {}
+    for term in network.style_terms:
+        weights = blend_weights[term] if isinstance(blend_weights, Mapping) else blend_weights
+        layer = layer_of(term)
+        pictures = [
+            {name.replace(layer, term, 1): picture[name] for name in raw_names(network, layer)}
+            for picture in grams
+        ]
+        shares = blend(weights, len(grams))
+        found |= style_targets(network.form.statistic, [term], pictures, shares)
+    return found
 
 
 def blend(weights: Sequence[float], count: int) -> tuple[float, ...]:
-    """Return `count` weights that sum to 1; none given means equal ones."""
+    """Return `count` weights that sum to 1, or are all 0; none given means equal ones."""
     given = tuple(weights) or (1.0,) * count
-    return tuple(weight / sum(given) for weight in given)
+    total = sum(given)
+    return tuple(weight / total if total else 0.0 for weight in given)

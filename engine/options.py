@@ -15,6 +15,7 @@ from types import MappingProxyType, NoneType, UnionType
 from typing import Any, Literal, get_args
 
 from impasto.engine.amounts import bytes_from
+from impasto.engine.layer_lists import layer_weights, layers_by_style
 from impasto.engine.scales import Scale, scale_sizes, scales_for
 from impasto.errors import OptionError, UnknownNameError
 from impasto.export.losses.form import STATISTICS, Statistic
@@ -30,6 +31,7 @@ __all__ = [
     "PrecisionChoice",
     "current_names",
     "flags",
+    "is_repeated",
 ]
 
 OptimizerName = Literal["lbfgs", "lbfgs-numpy", "adam"]
@@ -42,7 +44,7 @@ TEXTURE_ONLY = ("tileable",)
 """Options of `impasto texture` that `impasto paint` does not have."""
 
 CONTENT_FREE: Mapping[str, Any] = MappingProxyType(
-    {"content_weight": 0.0, "content_layers": (), "color": "style"}
+    {"content_weight": 0.0, "content_layers": (), "content_mask": "", "color": "style"}
 )
 """Options of `impasto paint` that `impasto texture` does not have, and what they are there."""
 
@@ -58,12 +60,14 @@ def option(
     help: str,
     *aliases: str,
     choices: tuple[str, ...] = (),
+    repeated: bool = False,
     group: str,
     metavar: str = "",
     short_for: Mapping[str, str] = MappingProxyType({}),
 ) -> Any:
     """Declare a field of :class:`Options` together with what the command line needs to know.
 
+    Of a list, `repeated` says whether a flag gives one entry of it, instead of all with commas.
     `metavar` stands for the value on help pages, where its type says too little.
     `short_for` has further flags, which take no value: each stands for a value of the option.
     """
@@ -71,6 +75,7 @@ def option(
         "help": help,
         "aliases": aliases,
         "choices": choices,
+        "repeated": repeated,
         "group": group,
         "metavar": metavar,
         "short_for": short_for,
@@ -104,11 +109,21 @@ class Options:
     style_weight: float = option(1000.0, "Weight of the style losses.", group=LOOK)
     tv_weight: float = option(1e-3, "Weight of the total variation loss.", group=LOOK)
     content_layers: tuple[str, ...] = option(
-        ("relu4_2",), "Layers of the content loss, in any order.", group=LOOK
+        ("relu4_2",),
+        "Layers of the content loss, in any order; relu4_2=0.5 halves its weight there.",
+        group=LOOK,
     )
     style_layers: tuple[str, ...] = option(
         ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
-        "Layers of the style loss, in any order.",
+        "Layers of the style loss, in any order; relu4_1=0.5 halves its weight there.",
+        group=LOOK,
+    )
+    layers_of: tuple[str, ...] = option(
+        (),
+        "Layers that a style picture counts at, where not at all: 2=relu1_1,relu2_1 for the "
+        "second. Once for each such picture.",
+        repeated=True,
+        metavar="N=NAME,...",
         group=LOOK,
     )
     style_statistic: Statistic = option(
@@ -123,8 +138,39 @@ class Options:
         "One weight per style picture; they are divided by their sum. Default: equal.",
         group=LOOK,
     )
-    style_scale: float = option(
-        1.0, "Longest side of the style pictures, as a multiple of --size.", group=LOOK
+    style_scale: float | tuple[float, ...] = option(
+        1.0,
+        "Longest side of the style pictures, as a multiple of --size: one for all, or one each.",
+        group=LOOK,
+    )
+    mask: tuple[str, ...] = option(
+        (),
+        "Grey picture, laid over the content, of where a style is painted: white there, black not. "
+        "Once for each style, in their order; all is everywhere.",
+        repeated=True,
+        metavar="FILE",
+        group=LOOK,
+    )
+    mask_edges: Literal["soft", "inside"] = option(
+        "soft",
+        "What counts at a mask's edge: every cell by the part of it that is inside, or only those "
+        "that see nothing of the outside.",
+        choices=("soft", "inside"),
+        group=LOOK,
+    )
+    style_mask: tuple[str, ...] = option(
+        (),
+        "Grey picture, laid over a style picture, of the part that gives the style. Once for each "
+        "style, in their order; all is the whole picture.",
+        repeated=True,
+        metavar="FILE",
+        group=LOOK,
+    )
+    content_mask: str = option(
+        "",
+        "Grey picture, laid over the content, of where it is kept: white there, black is free.",
+        metavar="FILE",
+        group=LOOK,
     )
     tileable: bool = option(
         False, "Make the texture seamless: copies of it fit side by side.", group=LOOK
@@ -246,6 +292,7 @@ class Options:
             if choices and value not in choices:
                 raise UnknownNameError(_flag(item.name), str(value), choices)
         self._check_numbers()
+        self._check_layers()
         if not self.content_layers and not self.style_layers:
             raise OptionError("No content layers and no style layers: there is nothing to paint.")
         scale_sizes(self.scales, self.size)
@@ -263,6 +310,11 @@ class Options:
                 object.__setattr__(self, item.name, value)
             elif default is None:
                 kind = Path | str | NoneType
+            elif item.name == "style_scale":
+                if isinstance(value, list | tuple) and value:
+                    value = tuple(value) if len(value) > 1 else value[0]
+                    object.__setattr__(self, item.name, value)
+                kind = float | int | tuple if value != () else float | int
             elif kind is float:
                 kind = float | int
             if not isinstance(value, kind) or isinstance(value, bool) != isinstance(default, bool):
@@ -275,10 +327,13 @@ class Options:
 
     def _check_entries(self, name: str, values: tuple[object, ...]) -> None:
         """Refuse entries of a tuple that are of another type."""
-        kind, what = (float | int, "numbers") if name == "style_blend_weights" else (str, "names")
+        numbers = name in ("style_blend_weights", "style_scale")
+        kind, what = (float | int, "numbers") if numbers else (str, "names")
         odd = [value for value in values if not isinstance(value, kind) or isinstance(value, bool)]
         if odd:
             raise OptionError(f"{_flag(name)} has an entry {odd[0]!r:.60}; it takes {what}.")
+        if name in ("mask", "style_mask") and not all(values):
+            raise OptionError(f"{_flag(name)} is empty; give a picture file, or all.")
 
     def _check_numbers(self) -> None:
         bounds: Mapping[str, tuple[float, float]] = {
@@ -298,14 +353,15 @@ class Options:
             "style_scale": (0.01, 100),
         }
         for name, (low, high) in bounds.items():
-            value = getattr(self, name)
-            if not low <= value <= high:  # NaN is not, either
-                raise OptionError(
-                    f"{_flag(name)} is {value}; it takes a number from {low:g} to {high:g}."
-                )
-        if self.size * self.style_scale > MAX_SIZE:
+            given = getattr(self, name)
+            for value in given if isinstance(given, tuple) else (given,):
+                if not low <= value <= high:  # NaN is not, either
+                    raise OptionError(
+                        f"{_flag(name)} is {value}; it takes a number from {low:g} to {high:g}."
+                    )
+        if self.size * self.largest_style_scale > MAX_SIZE:
             raise OptionError(
-                f"--size {self.size} times --style-scale {self.style_scale:g} is more than "
+                f"--size {self.size} times --style-scale {self.largest_style_scale:g} is more than "
                 f"{MAX_SIZE} pixels."
             )
         blend = self.style_blend_weights
@@ -314,6 +370,17 @@ class Options:
                 f"--style-blend-weights is {','.join(map(str, blend))}; the weights must be "
                 "finite, not negative, and not all zero."
             )
+
+    def _check_layers(self) -> None:
+        layer_weights(self.content_layers, "--content-layers")
+        styled = layer_weights(self.style_layers, "--style-layers")
+        for number, layers in layers_by_style(self.layers_of).items():
+            for name in layers:
+                if name not in styled:
+                    raise OptionError(
+                        f"--layers-of {number} names {name}, which is none of --style-layers "
+                        f"{','.join(styled)}. Add it there, or leave it out here."
+                    )
 
     def _check_execution(self) -> None:
         if self.memory:
@@ -332,6 +399,27 @@ class Options:
     def schedule(self) -> tuple[Scale, ...]:
         """The sizes the picture is painted at, coarse to fine."""
         return scales_for(self.scales, self.size, self.iterations)
+
+    @property
+    def content_layer_weights(self) -> dict[str, float]:
+        """What multiplies `content_weight` at each content layer, by its name."""
+        return layer_weights(self.content_layers, "--content-layers")
+
+    @property
+    def style_layer_weights(self) -> dict[str, float]:
+        """What multiplies `style_weight` at each style layer, by its name."""
+        return layer_weights(self.style_layers, "--style-layers")
+
+    @property
+    def layers_by_style(self) -> Mapping[int, tuple[str, ...]]:
+        """Layers of the style pictures that do not count at all, by number, from 1."""
+        return layers_by_style(self.layers_of)
+
+    @property
+    def largest_style_scale(self) -> float:
+        """The largest `style_scale` of any style picture."""
+        scale = self.style_scale
+        return max(scale, default=1.0) if isinstance(scale, tuple) else scale
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options as plain JSON values."""
@@ -365,3 +453,9 @@ def current_names(told: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(values.get("original_colors"), bool) and "color" not in values:
         values["color"] = "content-luma" if values.pop("original_colors") else "style"
     return values
+
+
+def is_repeated(name: str) -> bool:
+    """Return whether a flag of option `name` gives one entry of its list, and is repeated."""
+    (item,) = (item for item in fields(Options) if item.name == name)
+    return bool(item.metadata["repeated"])

@@ -12,8 +12,16 @@ from impasto.engine.autosave import Autosave
 from impasto.engine.checkpoint import Snapshot
 from impasto.engine.color import with_colors
 from impasto.engine.compilation import Candidate
+from impasto.engine.cutouts import blended_into
 from impasto.engine.execution import Execution, OpenObjective, open_objective, targets_for
-from impasto.engine.images import from_network, resize_image, to_network
+from impasto.engine.guidance import guidance_of
+from impasto.engine.images import (
+    Cutout,
+    from_network,
+    resize_cutout,
+    resize_image,
+    to_network,
+)
 from impasto.engine.inputs import Image
 from impasto.engine.machine import return_freed_memory
 from impasto.engine.objective import TermedObjective, weights_for
@@ -119,7 +127,7 @@ class Painting:
                 break
             progress = self._carried(search, progress, scales[progress.scale + 1])
             search.forget()
-        result = search.best
+        result, inputs = search.best, self._prepared.inputs
         self.painted = result.x
         return StylizeResult(
             image=self._picture(result.x),
@@ -137,6 +145,7 @@ class Painting:
             sizes=tuple((item.size[1], item.size[0]) for item in scales[: progress.scale + 1]),
             resumed_from=resumed_from,
             warnings=self._prepared.warnings,
+            alpha=None if inputs.cutout is None else inputs.cutout.alpha,
         )
 
     def _paint(self, plan: ScalePlan, progress: Progress) -> tuple[_Search, Status]:
@@ -149,19 +158,22 @@ class Painting:
         else:
             first = progress.best
         with self._clock("targets"):
+            guidance = guidance_of(inputs, prepared.network, options, plan)
             targets = targets_for(
                 plan.execution,
                 self._chosen,
                 prepared.network,
                 None if content is None else to_network(content),
                 [to_network(style) for style in inputs.styles_at(plan.style_sizes)],
-                options.style_blend_weights,
+                guidance.mixture.shares,
                 self._workers,
                 TargetCache(cache_directory().parent / "targets"),
+                guidance.of_styles,
             )
+            targets |= guidance.guides
         return_freed_memory()  # what verifying, the scale before and the targets have left
         with self._clock("compile"):
-            weights = weights_for(prepared.network, options)
+            weights = weights_for(prepared.network, options, guidance.mixture.weights)
             objective = (self._opening or open_objective)(
                 plan.execution,
                 self._chosen,
@@ -220,7 +232,15 @@ class Painting:
     def render(self, image: FloatArray, content: Image | None) -> Image:
         """Turn an image of shape (1, 3, H, W) into the picture to save."""
         painted = from_network(image)
-        return painted if content is None else with_colors(painted, content, self._options.color)
+        if content is not None:
+            painted = with_colors(painted, content, self._options.color)
+        cutout = self.cutout_at(painted.shape[:2])
+        return painted if cutout is None else blended_into(painted, cutout)
+
+    def cutout_at(self, size: tuple[int, ...]) -> Cutout | None:
+        """Return the content with its alpha at (height, width), if any of it is transparent."""
+        cutout, (height, width) = self._prepared.inputs.cutout, size
+        return None if cutout is None else resize_cutout(cutout, width, height)
 
     def _picture(self, image: FloatArray) -> Image:
         """Return the picture at its full size; a Ctrl-C while it is rendered does not lose it."""
@@ -271,6 +291,8 @@ class _Search:
         self._plan = plan
         self._progress = progress
         self._content = content
+        cutout = painting.cutout_at(plan.size)
+        self._alpha = None if cutout is None else cutout.alpha
         self._objective = objective
         self.best = BestSoFar(
             objective,
@@ -329,6 +351,7 @@ class _Search:
             picture=lambda: painting.render(step.x, self._content),
             scale=self._progress.scale + 1,
             scales=painting.scale_count,
+            alpha=self._alpha,
         )
         go_on = painting.report(iterate)
         painting.save(self._state_after(step), now=not go_on)

@@ -35,6 +35,7 @@ __all__ = [
     "list_pictures",
     "load_cutout",
     "load_image",
+    "picture_has_alpha",
     "picture_size",
 ]
 
@@ -121,6 +122,18 @@ def load_cutout(
     """
     cutout = _decoded(Path(path), max_pixels, longest_side, cutout_of)
     return cutout if longest_side is None else fit_cutout(cutout, longest_side)
+
+
+def picture_has_alpha(path: str | Path, max_pixels: int = MAX_PIXELS) -> bool:
+    """Return whether a picture file may be transparent in parts, from its header.
+
+    Raises
+    ------
+    ImageFileError
+        As :func:`load_image`, as far as the header tells.
+    """
+    with _opened(Path(path), max_pixels) as image:
+        return bool(image.has_transparency_data)
 
 
 def picture_size(path: str | Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:

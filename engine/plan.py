@@ -236,7 +236,7 @@ def largest_size(request: Request) -> int:
         # The last scale is the one that decides.
         return replace(request, options=replace(options, size=32 * steps, scales="1"))
 
-    low, high = 0, int(MAX_SIZE / max(1.0, options.style_scale)) // 32
+    low, high = 0, int(MAX_SIZE / max(1.0, options.largest_style_scale)) // 32
     while low < high:
         middle = (low + high + 1) // 2
         # What the network refuses for being too small is below every size that fits.
@@ -263,6 +263,10 @@ def _plan(request: Request, leanest: bool = False) -> Plan | None:
     # (Of a texture there is no content: what is counted for it is its picture.)
     kept = [full, *full_styles] + [full] * (options.init not in INITS)
     pictures = sum(3 * height * width for height, width in kept)
+    guides = request.network.guides
+    over_content = len(set().union(*guides.regions.values())) + guides.content
+    pictures += over_content * full[0] * full[1]
+    pictures += guides.styles * sum(height * width for height, width in full_styles)
     found = []
     for scale in options.schedule:
         plans = _scale_plans(request, scale, request.base + pictures)

@@ -18,10 +18,12 @@ from impasto.engine.inputs import (
     check_inputs,
     check_sizes,
     load_inputs,
+    may_be_transparent,
     picture_sizes,
     scaled_sizes,
 )
 from impasto.engine.machine import return_freed_memory, rss_bytes
+from impasto.engine.mixture import guided
 from impasto.engine.network import Network, check_layers, network_for
 from impasto.engine.optimizers import make_optimizer
 from impasto.engine.options import Options
@@ -80,6 +82,12 @@ class Prepared:
     plan: Plan
     request: Request
     warnings: tuple[str, ...] = ()
+
+    def opaque(self) -> Prepared:
+        """Return the run for a content that turned out to be opaque, whatever its file said."""
+        network = guided(self.network, self.options, len(self.styles), transparent=False)
+        request = replace(self.request, network=network)
+        return replace(self, network=network, request=request, plan=plan_run(request))
 
     def replanned(self, backend: Backend) -> Prepared:
         """Return the run as planned for another backend.
@@ -166,7 +174,7 @@ def prepare(
     )
     for warning in warnings:
         logger.warning("%s", warning)
-    return Prepared(
+    prepared = Prepared(
         options,
         content,
         tuple(styles),
@@ -177,6 +185,9 @@ def prepare(
         request,
         warnings,
     )
+    if may_be_transparent(content, options) and inputs.cutout is None:
+        prepared = prepared.opaque()
+    return prepared
 
 
 @dataclass(frozen=True)
@@ -213,7 +224,8 @@ def plan_pictures(
         )
     content_size, style_sizes = picture_sizes(content, styles, options)
     ground = ground or common_ground(options)
-    network = ground.network
+    transparent = may_be_transparent(content, options)
+    network = guided(ground.network, options, len(styles), transparent=transparent)
     if isinstance(content, Canvas):
         _check_grid(content, network)
     for scale in options.schedule:

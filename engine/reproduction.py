@@ -9,7 +9,7 @@ from dataclasses import fields
 from typing import Any
 
 from impasto.engine.canvas import Canvas
-from impasto.engine.options import CONTENT_FREE, Options, flags
+from impasto.engine.options import CONTENT_FREE, Options, flags, is_repeated
 
 __all__ = ["changed_options", "command_line", "flag_text", "shell_text"]
 
@@ -82,8 +82,10 @@ def flag_text(value: Any) -> str:
 
 
 def _flag(options: Options, name: str) -> tuple[str, ...]:
-    value = getattr(options, name)
-    return (flags(name)[0],) if value is True else (flags(name)[0], flag_text(value))
+    value, flag = getattr(options, name), flags(name)[0]
+    if is_repeated(name):
+        return tuple(part for entry in value for part in (flag, entry))
+    return (flag,) if value is True else (flag, flag_text(value))
 
 
 def _as_path(path: str | os.PathLike[str]) -> str:

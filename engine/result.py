@@ -54,6 +54,8 @@ class Iterate:
     scale, scales : int
         Number of the scale, from 1, and how many there are. Losses of different scales are not
         comparable.
+    alpha : ndarray, optional
+        Of `picture`, (H, W) uint8, where the content picture is transparent in parts.
     """
 
     iteration: int
@@ -66,6 +68,7 @@ class Iterate:
     picture: Callable[[], npt.NDArray[np.uint8]]
     scale: int = 1
     scales: int = 1
+    alpha: npt.NDArray[np.uint8] | None = None
 
 
 Callback = Callable[[Iterate], bool | None]
@@ -103,6 +106,9 @@ class StylizeResult:
         The iteration at which `resume` went on.
     warnings : tuple of str
         Known traps of the run; see `impasto.engine.traps`.
+    alpha : ndarray of shape (H, W), optional
+        uint8, of a content picture that is transparent in parts: `image` has its own colours
+        there. `impasto.save_image` takes it.
     """
 
     image: npt.NDArray[np.uint8]
@@ -120,6 +126,7 @@ class StylizeResult:
     sizes: tuple[tuple[int, int], ...]
     resumed_from: int | None = None
     warnings: tuple[str, ...] = ()
+    alpha: npt.NDArray[np.uint8] | None = None
 
     def summary(self) -> dict[str, Any]:
         """Return everything but the picture as plain JSON values."""

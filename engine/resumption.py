@@ -6,8 +6,8 @@ A header comes from a file, so it is an attack until it has been read here.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,12 @@ from impasto.engine.canvas import Canvas
 from impasto.engine.checkpoint import Snapshot, picture_digest
 from impasto.engine.inputs import Inputs, Subject
 from impasto.engine.optimizers import OptimizerState
-from impasto.engine.options import INITS, Options, current_names
+from impasto.engine.option_files import with_files
+from impasto.engine.options import Options, current_names
 from impasto.engine.preparation import Prepared
 from impasto.engine.result import FloatArray
 from impasto.engine.scales import total_iterations
+from impasto.engine.srgb import ByteArray
 from impasto.errors import CheckpointError, UsageError
 
 __all__ = [
@@ -128,7 +130,20 @@ def digests_of(inputs: Inputs) -> dict[str, Any]:
         "content": None if inputs.photo is None else picture_digest(inputs.photo),
         "styles": [picture_digest(style) for style in inputs.styles],
         "init": None if inputs.initial is None else picture_digest(inputs.initial),
+        "masks": [_mask_digest(mask) for mask in _masks(inputs)],
     }
+
+
+def _masks(inputs: Inputs) -> Iterator[ByteArray]:
+    """Yield everything that says where something counts, and what is seen where nothing does."""
+    yield from inputs.masks.regions.values()
+    yield from (each for each in (inputs.masks.content, *inputs.masks.styles) if each is not None)
+    if inputs.cutout is not None:
+        yield from (inputs.cutout.pixels[..., channel] for channel in range(3))
+
+
+def _mask_digest(mask: ByteArray) -> str:
+    return picture_digest(np.broadcast_to(mask[..., np.newaxis], (*mask.shape, 3)))
 
 
 def header_of(
@@ -266,6 +281,8 @@ def check_digests(inputs: Inputs, recorded: Recorded) -> None:
     for key, what in names.items():
         if found[key] != expected.get(key):
             raise _changed(what)
+    if found["masks"] != expected.get("masks", []):  # none in checkpoints from before there were
+        raise _changed("A mask, or the transparent part of the content picture,")
     styles = _typed(expected, "styles", list)
     if len(styles) != len(recorded.styles):
         raise _damaged("styles")
@@ -358,9 +375,7 @@ def _options(told: Mapping[str, Any]) -> Options:
 
 def _absolute(options: Options) -> Options:
     """Return the options with paths that hold in any directory."""
-    init = options.init if options.init in INITS else str(Path(options.init).absolute())
-    weights = options.weights and Path(options.weights).absolute()
-    return replace(options, init=init, weights=weights)
+    return with_files(options, Path.absolute)
 
 
 def _path(picture: Subject) -> str | None:

@@ -16,7 +16,14 @@ from impasto.engine.backends.base import FloatArray
 from impasto.engine.network import Network
 from impasto.export.losses.form import Statistic
 
-__all__ = ["STRENGTHS", "mean_layers", "raw_shapes", "style_targets", "targets_of_term"]
+__all__ = [
+    "STRENGTHS",
+    "mean_layers",
+    "raw_names",
+    "raw_shapes",
+    "style_targets",
+    "targets_of_term",
+]
 
 Floats = npt.NDArray[np.float64]
 Arrays = Mapping[str, FloatArray]
@@ -53,6 +60,11 @@ def raw_shapes(network: Network) -> dict[str, tuple[int, ...]]:
         name: (channels(name),) * 2 for name in network.style_layers
     }
     return shapes | {f"mean.{name}": (channels(name),) for name in mean_layers(network)}
+
+
+def raw_names(network: Network, layer: str) -> tuple[str, ...]:
+    """Return the names of a layer's `raw_shapes`."""
+    return (layer, f"mean.{layer}") if layer in mean_layers(network) else (layer,)
 
 
 def style_targets(

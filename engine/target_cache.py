@@ -120,7 +120,8 @@ def grams_of_styles(
     network: Network,
     form: object,
     styles: Sequence[FloatArray],
-    compute: Callable[[FloatArray], Grams],
+    guides: Sequence[Mapping[str, FloatArray]],
+    compute: Callable[[FloatArray, Mapping[str, FloatArray]], Grams],
 ) -> list[Grams]:
     """Return the Gram matrices and means of each style, computing those that are not kept.
 
@@ -136,19 +137,25 @@ def grams_of_styles(
         otherwise.
     styles : sequence of ndarray of shape (1, 3, h, w)
         As the network reads them.
+    guides : sequence of mapping of str to ndarray
+        For each style, how much of what counts, by name; empty mappings where all does.
     compute : callable
-        Takes one of them, and returns arrays that stay as they are.
+        Takes one style and its guides, and returns arrays that stay as they are.
     """
     if cache is None:
-        return [compute(style) for style in styles]
+        return [compute(*each) for each in zip(styles, guides, strict=True)]
     shared = _key_of_all(backend, network, form)
     shapes = raw_shapes(network)
     found = []
-    for style in styles:
-        key = key_of(shared, repr(style.shape), str(style.dtype), np.ascontiguousarray(style).data)
+    for style, own in zip(styles, guides, strict=True):
+        parts: list[str | memoryview] = [repr(style.shape), str(style.dtype)]
+        parts.append(np.ascontiguousarray(style).data)
+        for name, guide in sorted(own.items()):
+            parts += [name, repr(guide.shape), np.ascontiguousarray(guide).data]
+        key = key_of(shared, *parts)
         grams = cache.find(key, shapes)
         if grams is None:
-            grams = compute(style)
+            grams = compute(style, own)
             cache.keep(key, grams)
         found.append(grams)
     return found

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from impasto.engine.inputs import Picture, style_longest_side
+from impasto.engine.inputs import Picture, style_longest_sides
 from impasto.engine.network import Network
 from impasto.engine.options import Options
 from impasto.engine.presets import PRESETS
@@ -79,11 +79,13 @@ def _enlarged_styles(
     styles: Sequence[Picture], sizes: Sequence[Size], options: Options
 ) -> Iterator[str]:
     """Strokes of a small picture become soft shapes, and the output has no others to take."""
-    wanted = style_longest_side(options, options.size)
-    for number, (style, (height, width)) in enumerate(zip(styles, sizes, strict=True), 1):
-        times = wanted / max(height, width)
+    wanted = style_longest_sides(options, options.size, len(styles))
+    for number, (style, (height, width), side) in enumerate(
+        zip(styles, sizes, wanted, strict=True), 1
+    ):
+        times = side / max(height, width)
         if times > MOST_ENLARGED:
-            scale = options.style_scale / times
+            scale = side / options.size / times
             yield (
                 f"{_named(style, number)} has {width}x{height} pixels and is enlarged {times:.1f} "
                 "times, which blurs its strokes. Give a larger picture of it, or --style-scale "

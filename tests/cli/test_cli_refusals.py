@@ -61,10 +61,10 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "negative threads": ((*JOB, "--threads", "-1"), "--threads is -1"),
     "no value": ((*JOB, "--size"), "'--size' requires an argument"),
     # Blend weights
-    "too many blend weights": ((*JOB, "--style-blend-weights", "1,2"), "2 weights for 1 style"),
-    "too few blend weights": (
-        ("paint", PHOTO, "{at}/paintings", PAINTING, *OUT, "--style-blend-weights", "1,2"),
-        "2 weights for 3 style",
+    "too many blend weights": ((*JOB, "--style-blend-weights", "1,2"), "2 entries for 1 style"),
+    "other blend weights": (
+        ("paint", PHOTO, "{at}/paintings", PAINTING, *OUT, "--style-blend-weights", "1,2,3,4"),
+        "4 entries for 3 style",
     ),
     "blend weights in words": ((*JOB, "--style-blend-weights", "a"), "numbers separated by commas"),
     "infinite blend weight": ((*JOB, "--style-blend-weights", "inf"), "must be finite"),

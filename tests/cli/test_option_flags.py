@@ -95,6 +95,17 @@ def test_lists_are_separated_by_commas() -> None:
     assert found.style_blend_weights == (1.0, 0.5)
 
 
+def test_one_number_or_several() -> None:
+    assert options_from("default", {"style_scale": "0.5"}).style_scale == 0.5
+    assert options_from("default", {"style_scale": "0.5, 2"}).style_scale == (0.5, 2)
+
+
+def test_a_flag_that_is_repeated_gives_an_entry_each_time() -> None:
+    given = {"layers_of": ["1=relu1_1,relu2_1", "2=relu1_1"]}
+    assert options_from("default", given).layers_of == ("1=relu1_1,relu2_1", "2=relu1_1")
+    assert options_from("default", {"layers_of": []}).layers_of == ()
+
+
 def test_an_empty_list_is_empty() -> None:
     assert options_from("default", {"content_layers": ""}).content_layers == ()
 

@@ -83,7 +83,7 @@ def test_hostile_sizes_are_refused(size: str, impasto: Impasto, pictures: Path) 
         (("--init", "absent.png"), "absent.png"),
         (("--preset", "mosaic"), "mosaic"),
         (("--tileable", "--size", "50x48"), "48x48 or 64x48"),
-        (("--style-blend-weights", "1,2"), "2 weights for 1 style"),
+        (("--style-blend-weights", "1,2"), "2 entries for 1 style"),
     ],
 )
 def test_what_cannot_be_done_is_refused(

@@ -63,7 +63,7 @@ def test_targets_of_a_part_of_a_style() -> None:
     picture = StreamedNetwork(
         network, DoubleBackend(), "portable", SIZE, streaming_of(network, 16), dtype=np.float64
     )
-    _, grams = picture.features_and_grams(image, (), layers, guides)  # type: ignore[arg-type]
+    _, grams = picture.features_and_grams(image, (), layers, guides=guides)  # type: ignore[arg-type]
     for name in layers:
         expected = gram(guides[f"guide.{name}"][0] * values[name])
         np.testing.assert_allclose(grams[name], expected, rtol=1e-10)

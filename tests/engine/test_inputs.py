@@ -19,7 +19,7 @@ from impasto.engine.inputs import (
     load_inputs,
     picture_sizes,
     scaled_sizes,
-    style_longest_side,
+    style_longest_sides,
 )
 from impasto.engine.options import Options
 from impasto.errors import ImageFileError, OptionError, UsageError
@@ -128,7 +128,7 @@ def test_the_number_of_styles_is_checked_before_anything_is_opened() -> None:
         check_inputs([], Options())
     with pytest.raises(OptionError, match="single path"):
         check_inputs("painting.jpg", Options())
-    with pytest.raises(OptionError, match="has 2 weights for 1 style"):
+    with pytest.raises(OptionError, match="has 2 entries for 1 style"):
         check_inputs([Path("not there")], Options(style_blend_weights=(1, 2)))
 
 
@@ -151,7 +151,7 @@ def test_sizes_that_are_planned_are_those_that_are_loaded(
     found = load_inputs(PHOTO, [odd], options)
     assert found.content.shape[:2] == content
     assert found.styles[0].shape[:2] == styles[0]
-    assert max(styles[0]) == style_longest_side(options, longest)
+    assert (max(styles[0]),) == style_longest_sides(options, longest, 1)
 
 
 def test_scales_are_made_from_the_largest() -> None:

@@ -48,9 +48,12 @@ def parsed(arguments: tuple[str, ...]) -> tuple[dict[str, Any], Options]:
     seed=st.integers(-1, 2**63 - 1),
     weights=st.none() | st.sampled_from([Path("a b.pth"), Path("/x/'$HOME'.h5")]),
     tile=st.sampled_from(["auto", "whole", "64"]),
+    style_scale=st.sampled_from([0.5, (1.0, 0.25)]),
+    mask=st.lists(st.sampled_from(["all", "a, b.png", "-m.png"]), max_size=3),
+    content_mask=st.sampled_from(["", "a b.png"]),
 )
 def test_the_command_line_reads_back_what_was_written(blend: list[float], **values: Any) -> None:
-    lists: dict[str, Any] = {"style_layers": tuple(values.pop("style_layers"))}
+    lists: dict[str, Any] = {name: tuple(values.pop(name)) for name in ("style_layers", "mask")}
     lists["style_blend_weights"] = tuple(blend)
     options = Options(**values, **lists)
     _, read = parsed(command_line("a.jpg", ["b.jpg"], options, "out.png"))

@@ -173,7 +173,7 @@ def test_what_cannot_be_done_is_refused() -> None:
         stylize(grey, [grey], replace(QUICK, model="nin"))
     with pytest.raises(UnknownNameError, match="vgg19"):
         stylize(grey, [grey], replace(QUICK, model="vgg91"))
-    with pytest.raises(OptionError, match="2 weights for 1 style"):
+    with pytest.raises(OptionError, match="2 entries for 1 style"):
         stylize(grey, [grey], replace(QUICK, style_blend_weights=(1.0, 1.0)))
     with pytest.raises(OptionError, match="at least one"):
         stylize(grey, [], QUICK)

@@ -125,13 +125,13 @@ def test_only_the_styles_that_are_not_kept_are_computed(tmp_path: Path) -> None:
     network, cache = network_of("vgg19"), TargetCache(tmp_path)
     computed: list[FloatArray] = []
 
-    def compute(style: FloatArray) -> dict[str, FloatArray]:
+    def compute(style: FloatArray, guides: object) -> dict[str, FloatArray]:
         computed.append(style)
         channels = {name: network.encoder.channels(name) for name in network.style_layers}
         return {name: np.full((n, n), style.mean(), np.float32) for name, n in channels.items()}
 
     for styles in ([STYLE], [STYLE, OTHER], [OTHER, STYLE]):
-        grams_of_styles(cache, Counting(), network, "whole", styles, compute)
+        grams_of_styles(cache, Counting(), network, "whole", styles, [{}] * len(styles), compute)
     assert len(computed) == 2
     assert computed[0] is STYLE
     assert computed[1] is OTHER

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from impasto.cli.completion import complete_preset
-from impasto.engine.options import LOOK
+from impasto.engine.options import LOOK, Options
 
-__all__ = ["Content", "OptionalStyles", "Preset", "Styles", "paintings"]
+__all__ = ["Content", "OptionalStyles", "Preset", "Styles", "paintings", "pictures_and_options"]
 
 Content = Annotated[
     Path, typer.Argument(metavar="CONTENT", show_default=False, help="The photo to paint.")
@@ -38,6 +38,17 @@ Preset = Annotated[
         rich_help_panel=LOOK,
     ),
 ]
+
+
+def pictures_and_options(styles: Sequence[Path], options: Options) -> tuple[list[Path], Options]:
+    """Return the style pictures, those of directories included, and the options for them.
+
+    What `options` say once for each of `styles` holds for every picture of a directory.
+    """
+    from impasto.engine.mixture import spread
+
+    groups = [list(paintings([style])) for style in styles]
+    return [each for group in groups for each in group], spread(options, list(map(len, groups)))
 
 
 def paintings(styles: Sequence[Path]) -> Iterator[Path]:

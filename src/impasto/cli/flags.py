@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_origin, get_type_hints
 import typer
 
 from impasto.cli.completion import complete_option
-from impasto.engine.options import TEXTURE_ONLY, Options, flags
+from impasto.engine.options import TEXTURE_ONLY, Options, flags, is_repeated
 from impasto.engine.presets import preset_options
 from impasto.errors import OptionError
 
@@ -41,6 +41,10 @@ def _numbers(text: str) -> tuple[float, ...]:
     return tuple(float(part) for part in _texts(text))
 
 
+def _number_or_numbers(text: str) -> float | tuple[float, ...]:
+    return _numbers(text) if "," in text else float(text)
+
+
 _KINDS: Mapping[Any, _Kind] = {
     int: _Kind("N", "a whole number", int),
     float: _Kind("X", "a number", float),
@@ -48,6 +52,9 @@ _KINDS: Mapping[Any, _Kind] = {
     Path | None: _Kind("FILE", "a path", Path),
     tuple[str, ...]: _Kind("NAME,...", "names separated by commas", _texts),
     tuple[float, ...]: _Kind("X,...", "numbers separated by commas", _numbers),
+    float | tuple[float, ...]: _Kind(
+        "X[,...]", "a number, or several separated by commas", _number_or_numbers
+    ),
 }
 
 
@@ -88,7 +95,7 @@ def options_from(preset: str, given: Mapping[str, Any]) -> Options:
     ----------
     preset : str
         A name of :data:`~impasto.engine.options.PRESETS`.
-    given : mapping of str to (str, bool or None)
+    given : mapping of str to (str, list of str, bool or None)
         Flags' values by option name, as they were typed; ``None`` where none was.
 
     Raises
@@ -98,7 +105,7 @@ def options_from(preset: str, given: Mapping[str, Any]) -> Options:
     OptionError
         If a value is out of range or cannot be read.
     """
-    typed = {name: value for name, value in given.items() if value is not None}
+    typed = {name: value for name, value in given.items() if value not in (None, [])}
     return preset_options(preset, {name: _parsed(name, value) for name, value in _spelt(typed)})
 
 
@@ -166,9 +173,13 @@ def _kind(name: str) -> _Kind:
     return _KINDS[str if get_origin(kind) is Literal else kind]
 
 
-def _parsed(name: str, value: str | bool) -> Any:
+def _parsed(name: str, value: str | list[str] | bool) -> Any:
     if isinstance(value, bool):
         return value
+    if isinstance(value, list):
+        return tuple(value)
+    if is_repeated(name):
+        return (value,) if value else ()
     kind = _kind(name)
     try:
         return kind.parse(value)
@@ -198,8 +209,9 @@ def _parameters(item: Field[Any]) -> Iterator[inspect.Parameter]:
 
 def _parameter(item: Field[Any]) -> inspect.Parameter:
     default = default_text(item.default)
-    is_flag = _TYPES[item.name] is bool
+    is_flag, repeated = _TYPES[item.name] is bool, is_repeated(item.name)
     choices = "|".join(item.metadata["choices"])
+    kind: Any = bool if is_flag else list[str] if repeated else str
     flag = typer.Option(
         *flags(item.name),
         help=item.metadata["help"] + (f" [default: {default}]" if default else ""),
@@ -214,5 +226,5 @@ def _parameter(item: Field[Any]) -> inspect.Parameter:
         item.name,
         inspect.Parameter.KEYWORD_ONLY,
         default=None,
-        annotation=Annotated[bool | None if is_flag else str | None, flag],
+        annotation=Annotated[kind | None, flag],
     )

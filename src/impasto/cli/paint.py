@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from impasto.cli.arguments import Content, OptionalStyles, Preset, paintings
+from impasto.cli.arguments import Content, OptionalStyles, Preset, pictures_and_options
 from impasto.cli.batch_flags import EachStyle, FailFast, Name, OutDir, SkipExisting, StyleFlag
 from impasto.cli.flags import options_from, with_option_flags
 from impasto.cli.interruption import Interruption
@@ -101,7 +101,7 @@ def paint(
         paint_all(batch, options, as_json=as_json, debug=debug)
         return
     only = _only(contents, output, name, each_style, skip_existing, fail_fast)
-    pictures = list(paintings(named_styles))
+    pictures, options = pictures_and_options(named_styles, options)
     check_streams([content, *pictures], only, options, as_json, form)
     if STANDARD in (content, only, *pictures):
         options = replace(options, checkpoint="off")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from impasto.cli.arguments import Content, Preset, Styles, paintings
+from impasto.cli.arguments import Content, Preset, Styles, pictures_and_options
 from impasto.cli.flags import options_from, with_option_flags
 from impasto.cli.messages import Debug
 from impasto.cli.plan_text import plan_table
@@ -40,7 +40,8 @@ def plan(
     options = options_from(preset, given)
     from impasto.engine.preparation import plan_pictures
 
-    print_plan(plan_pictures(content, list(paintings(styles)), options), as_json)
+    pictures, options = pictures_and_options(styles, options)
+    print_plan(plan_pictures(content, pictures, options), as_json)
 
 
 def print_plan(found: Planned, as_json: bool) -> None:

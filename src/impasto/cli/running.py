@@ -16,7 +16,8 @@ from impasto import __version__
 from impasto.cli.interruption import Interruption
 from impasto.cli.messages import say
 from impasto.cli.progress import Reporter
-from impasto.engine.options import INITS, Options
+from impasto.engine.option_files import files_of, with_files
+from impasto.engine.options import Options
 from impasto.errors import CheckpointWriteError, ImpastoError
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ __all__ = [
     "print_result",
     "report_of",
     "run_and_save",
+    "say_what_becomes_of_alpha",
 ]
 
 
@@ -59,7 +61,8 @@ def run_and_save(
     unfinished : Path, optional
         Where the picture goes if the run is cancelled, instead of `output`.
     """
-    from impasto.engine.images import save_image
+    from impasto.engine.cutouts import save_cutout
+    from impasto.engine.srgb import Cutout
 
     def on_step(iterate: Iterate) -> bool:
         interruption.defer()
@@ -78,7 +81,7 @@ def run_and_save(
     if unfinished is not None and result.status.name == "CANCELLED":
         output = unfinished
     try:
-        save_image(result.image, output, metadata=metadata_of(result.options))
+        save_cutout(Cutout(result.image, result.alpha), output, metadata_of(result.options))
     except ImpastoError as error:
         raise _rescued(result, output, error) from error
     say(_summary(result))
@@ -97,10 +100,18 @@ def print_result(
 
 def other_inputs(options: Options) -> Iterator[Path]:
     """Yield the files named in options, which no output may replace."""
-    if options.init not in INITS:
-        yield Path(options.init)
-    if options.weights is not None:
-        yield Path(options.weights)
+    yield from files_of(options)
+
+
+def say_what_becomes_of_alpha(output: Path) -> None:
+    """Say of a picture that is transparent in parts if its format has no place for that."""
+    from impasto.engine.output_formats import holds_alpha
+
+    if not holds_alpha(output.suffix.lower()):
+        say(
+            f"{output.name}: {output.suffix} files cannot be transparent, so the picture will be",
+            "laid on white; .png, .webp and .tif keep its alpha.",
+        )
 
 
 def _leave(store: CheckpointStore, result: StylizeResult) -> None:
@@ -131,10 +142,11 @@ def _nothing_saved(interruption: Interruption, store: CheckpointStore | None) ->
 
 def _rescued(result: StylizeResult, output: Path, error: ImpastoError) -> ImpastoError:
     """Save a picture that cannot be written where it should be; return what to say."""
-    from impasto.engine.images import save_image
+    from impasto.engine.cutouts import save_cutout
+    from impasto.engine.srgb import Cutout
 
     spare = Path(tempfile.mkdtemp(prefix="impasto-")) / output.name
-    save_image(result.image, spare)
+    save_cutout(Cutout(result.image, result.alpha), spare)
     return ImpastoError(f"{error} The picture is in {spare} instead.")
 
 
@@ -167,11 +179,12 @@ def existing_milestones(output: Path, iterations: int, options: Options) -> Iter
 
 
 def _save_milestone(iterate: Iterate, output: Path, options: Options) -> None:
-    from impasto.engine.images import save_image
+    from impasto.engine.cutouts import save_cutout
+    from impasto.engine.srgb import Cutout
 
     path = output.with_name(f"{output.stem}_{iterate.iteration}{output.suffix}")
     try:
-        save_image(iterate.picture(), path, metadata=metadata_of(options))
+        save_cutout(Cutout(iterate.picture(), iterate.alpha), path, metadata_of(options))
     except ImpastoError as error:
         # Hours of work may hang on it: the run goes on without this file.
         say(f"warning: {error}")
@@ -179,12 +192,7 @@ def _save_milestone(iterate: Iterate, output: Path, options: Options) -> None:
 
 def metadata_of(options: Options) -> dict[str, str]:
     """Return what a saved picture says of its making; of files, the names only."""
-    shared = replace(
-        options,
-        weights=options.weights and Path(options.weights.name),
-        init=options.init if options.init in INITS else Path(options.init).name,
-        checkpoint="auto",
-    )
+    shared = replace(with_files(options, lambda path: Path(path.name)), checkpoint="auto")
     return {"Software": f"Impasto {__version__}", "Impasto": json.dumps(shared.to_dict())}
 
 

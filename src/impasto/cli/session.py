@@ -13,7 +13,7 @@ from impasto.cli.interruption import Interruption
 from impasto.cli.messages import say
 from impasto.cli.plan_text import plan_sentence
 from impasto.cli.progress import painting_progress
-from impasto.cli.running import existing_milestones, run_and_save
+from impasto.cli.running import existing_milestones, run_and_save, say_what_becomes_of_alpha
 from impasto.cli.shown import Shown
 from impasto.engine.options import Options
 from impasto.engine.scales import total_iterations
@@ -86,6 +86,8 @@ def painted(
         options = prepared.options
         height, width = prepared.plan.scales[-1].size
         check_output_size(output, width, height)
+        if prepared.inputs.cutout is not None:
+            say_what_becomes_of_alpha(output)
         seconds = _seconds(prepared)
         if options.print_every:
             tell(plan_sentence(prepared.plan, seconds))

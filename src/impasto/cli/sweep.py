@@ -152,7 +152,8 @@ def _paint(
     done: list[tuple[Cell, Path | None]],
 ) -> None:
     """Paint the cells one after the other, saving each at once if there is a folder."""
-    from impasto.engine.images import save_image
+    from impasto.engine.cutouts import save_cutout
+    from impasto.engine.srgb import Cutout
     from impasto.engine.sweep import sweep as runs
 
     for number, cell in enumerate(runs(content, pictures, options, axes, callback=on_step), 1):
@@ -162,7 +163,8 @@ def _paint(
             say(f"warning: {told} failed: {cell.error}")
         elif folder is not None:
             path = folder / f"{number:03}.png"
-            save_image(cell.result.image, path, metadata=metadata_of(cell.result.options))
+            cutout = Cutout(cell.result.image, cell.result.alpha)
+            save_cutout(cutout, path, metadata_of(cell.result.options))
         done.append((cell, path))
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from impasto.cli.arguments import Preset, Styles, paintings
+from impasto.cli.arguments import Preset, Styles, pictures_and_options
 from impasto.cli.flags import options_from, with_option_flags
 from impasto.cli.interruption import Interruption
 from impasto.cli.messages import Debug
@@ -109,7 +109,7 @@ def texture(
     nothing = {"content_layers": "", "content_weight": "0", "init": init}
     options = texture_options(options_from(preset, {**given, **nothing}), canvas)
     check_layers(options)
-    pictures = list(paintings(styles))
+    pictures, options = pictures_and_options(styles, options)
     if only_plan:
         from impasto.engine.preparation import plan_pictures
 
