@@ -40,7 +40,7 @@ def blended_into(painted: ByteArray, cutout: Cutout) -> ByteArray:
 
 
 def save_cutout(cutout: Cutout, path: Path, metadata: Metadata | None = None) -> None:
-    """Write a picture as `save_image` does, with its alpha; laid on white if the format has none."""
+    """Write a picture with its alpha; laid on white where the format has none."""
     if cutout.alpha is not None and not holds_alpha(path.suffix.lower()):
         save_image(cutout.on_white(), path, metadata=metadata)
     else:
