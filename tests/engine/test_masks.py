@@ -12,7 +12,7 @@ from streamed_networks import network_of
 
 from impasto.engine.images import ByteArray
 from impasto.engine.masks import load_mask, load_masks, multiplied, resize_mask
-from impasto.engine.mixture import guided, mixture_of, regions_of
+from impasto.engine.mixture import Region, guided, mixture_of, regions_of
 from impasto.engine.option_files import files_of, with_files
 from impasto.engine.options import Options
 from impasto.errors import ImageFileError, OptionError
@@ -117,10 +117,10 @@ def test_style_masks_take_their_picture_s_size(tmp_path: Path, ramp: ByteArray) 
 
 def test_styles_with_the_same_mask_share_a_region() -> None:
     regions = regions_of(Options(mask=("sky", "tower", "sky")), 3)
-    assert [(each.name, each.mask, each.styles) for each in regions] == [
-        ("1", "sky", {0, 2}),
-        ("2", "tower", {1}),
-    ]
+    assert regions == (
+        Region("1", "sky", frozenset({0, 2})),
+        Region("2", "tower", frozenset({1})),
+    )
     assert regions_of(Options(), 3) == ()
     (whole,) = regions_of(Options(), 3, transparent=True)
     assert whole.styles == {0, 1, 2}

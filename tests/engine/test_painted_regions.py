@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -92,11 +93,11 @@ def test_where_the_content_is_free_its_loss_is_not_counted(folder: Path) -> None
 
 
 @pytest.mark.parametrize("edges", ["soft", "inside"])
-def test_strips_paint_what_one_piece_does(folder: Path, edges: str) -> None:
+def test_strips_paint_what_one_piece_does(folder: Path, edges: Literal["soft", "inside"]) -> None:
     options = masked(folder, DEEP, "soft", "right", content_mask=str(folder / "soft.png"))
     options = replace(
         options, mask_edges=edges, style_mask=("all", str(folder / "left.png")), optimizer="adam"
-    )  # type: ignore[arg-type]
+    )
     whole, tiled = (
         stylize(folder / "photo.png", styles_in(folder), replace(options, tile=tile))
         for tile in ("whole", "16")
@@ -134,9 +135,10 @@ def test_masks_are_as_many_as_styles(folder: Path) -> None:
 def test_a_style_is_that_of_its_part(folder: Path) -> None:
     """A painting of two halves, of which one is masked, is that half."""
     halves = np.concatenate([load_image(folder / "painting.png")] * 2, axis=1)
-    halves[:, halves.shape[1] // 2 :] = (250, 10, 10)
-    mask = np.zeros(halves.shape[:2], np.uint8)
-    mask[:, : mask.shape[1] // 2] = 255
+    height, width, _ = halves.shape
+    halves[:, width // 2 :] = (250, 10, 10)
+    mask = np.zeros((height, width), np.uint8)
+    mask[:, : width // 2] = 255
     for name, pixels in (("halves", halves), ("half", mask)):
         Image.fromarray(pixels).save(folder / f"{name}.png")
     options = replace(ONE_SCALE, style_scale=1.0, style_layers=("relu1_1",))
