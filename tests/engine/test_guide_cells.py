@@ -143,3 +143,14 @@ def test_a_content_guide_is_the_root_and_not_scaled() -> None:
     mask = np.full((64, 64), 51, np.uint8)  # a fifth
     (guide,) = content_guides(network, mask, (64, 64)).values()
     np.testing.assert_allclose(guide, 0.2**0.5, rtol=1e-6)
+
+
+@pytest.mark.parametrize("edges", ["soft", "inside"])
+def test_on_a_torus_the_cells_move_with_the_mask(edges: str) -> None:
+    network = replace(network_of("vgg19"), wraps=True)
+    mask = random_mask(64, 96) // 200 * 255
+    moved = cells_by_layer(network, np.roll(mask, (16, 48), (0, 1)), edges)
+    for name, cells in cells_by_layer(network, mask, edges).items():
+        step = 64 // len(cells)
+        expected = np.roll(cells, (16 // step, 48 // step), (0, 1))
+        np.testing.assert_allclose(moved[name], expected, rtol=1e-6)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from stopped_runs import SHORT, assert_same, stop_after, write_pictures
 
-from impasto import Iterate, Options, load_image, stylize
+from impasto import Iterate, Options, load_image, stylize, texture
 from impasto.engine.stylize import resume
 from impasto.errors import CheckpointError, OptionError
 
@@ -127,6 +127,19 @@ def test_a_stopped_run_goes_on_to_the_same_picture(folder: Path, tile: str) -> N
 def test_masks_are_as_many_as_styles(folder: Path) -> None:
     with pytest.raises(OptionError, match="--mask has 1 entries for 2 style pictures"):
         stylize(folder / "photo.png", styles_in(folder), masked(folder, ONE_SCALE, "left"))
+
+
+@pytest.mark.parametrize("edges", ["soft", "inside"])
+def test_a_seamless_texture_has_regions(folder: Path, edges: Literal["soft", "inside"]) -> None:
+    options = masked(folder, DEEP, "left", "right")
+    options = replace(options, tileable=True, mask_edges=edges, content_layers=(), seed=3)
+    whole, tiled = (
+        texture(styles_in(folder), (64, 48), replace(options, tile=tile))
+        for tile in ("whole", "16")
+    )
+    for name, value in whole.losses.items():
+        assert tiled.losses[name] == pytest.approx(value, rel=1e-3), name
+    assert np.abs(tiled.image.astype(int) - whole.image).max() <= 2
 
 
 # -- style masks ---------------------------------------------------------------------------------
