@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["video"]
 
-NOT_OFFERED = {*TEXTURE_ONLY, "checkpoint", "save_every"}
-"""A video goes on at its next frame by itself."""
+MASKS = {"mask", "mask_edges", "content_mask"}
+NOT_OFFERED = {*TEXTURE_ONLY, *MASKS, "checkpoint", "save_every"}
+"""A video goes on at its next frame by itself; masks of the content do not move with it."""
 
 
 def _flag(name: str) -> Any:
