@@ -159,7 +159,7 @@ def test_what_cannot_be_painted_is_refused_at_once(folder: Path) -> None:
     with pytest.raises(ImageFileError, match="no such file"):
         paint_batch([photos, folder / "none.png"], [style], out, QUICK)
     blend = replace(QUICK, style_blend_weights=(1, 1))
-    with pytest.raises(OptionError, match="2 weights for 1 style"):
+    with pytest.raises(OptionError, match="2 entries for 1 style picture"):
         paint_batch([photos], [style, folder / "painting.png"], out, blend, each_style=True)
     with pytest.raises(OptionError, match="at least one"):
         paint_batch([photos], [], out, QUICK)
