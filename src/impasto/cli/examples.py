@@ -31,6 +31,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "impasto export vgg19 -o features.onnx --kind features --style-layers relu3_1",
     ),
     "doctor": ("impasto doctor",),
+    "cache": ("impasto cache", "impasto cache --clear"),
     "bench": (
         "impasto bench --size 512 --backend onnxruntime --backend openvino",
         "impasto bench photo.jpg painting.jpg --iterations 20 --json",
