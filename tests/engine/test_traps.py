@@ -80,6 +80,15 @@ def test_noise_takes_long(network: Network) -> None:
     assert found(network, replace(PLAIN, init="noise", iterations=200)) == ()
 
 
+@pytest.mark.parametrize("content_layers", [("relu4_2",), ()])
+def test_only_a_picture_with_a_content_can_begin_from_it(
+    network: Network, content_layers: tuple[str, ...]
+) -> None:
+    asked = replace(PLAIN, init="noise", iterations=50, content_layers=content_layers)
+    (told,) = (each for each in found(network, asked) if "From noise" in each)
+    assert ("--init content" in told) == bool(content_layers)
+
+
 def test_rates_of_other_programs(network: Network) -> None:
     adam = replace(PLAIN, optimizer="adam", learning_rate=0.02)
     assert "--learning-rate 0.02" in found(network, adam)[0]
