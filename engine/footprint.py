@@ -60,7 +60,8 @@ RUNTIMES: Mapping[tuple[str, str], Runtime] = {
 
 WINOGRAD_TENSORS = 0.5
 """What Winograd adds to the activations in ONNX Runtime, whose allocator does not use the memory of
-one kind of tensor for another's: 0.25 GB of VGG-19 at 512 pixels (`benchmarks/footprint.py`)."""
+one kind of tensor for another's: 0.3 GB of VGG-19 at 512 pixels, in a trial.
+`benchmarks/footprint.py` compares what is predicted with it."""
 
 
 def runtime_of(backend: Backend) -> Runtime:

@@ -92,8 +92,8 @@ def lowering_for(flags: Collection[str]) -> str:
     """Return the lowering that is fastest on a processor with these instruction sets.
 
     Winograd's products are faster than the runtime's direct convolutions where those have AVX2 only
-    (VGG-19 at 512 pixels: 1.4 times); with AVX-512 both are as fast, and direct convolutions take
-    less memory (`benchmarks/winograd.py`, `benchmarks/peers.py`).
+    (VGG-19 at 512 pixels: 1.4 times, in trials; `benchmarks/winograd.py` measures it); with AVX-512
+    both are as fast, and direct convolutions take less memory.
     """
     return "nchwc-winograd" if "avx2" in flags and "avx512f" not in flags else "nchwc"
 
