@@ -261,20 +261,21 @@ def whole_objective(backend: Any, task: Task) -> Objective:
 
 
 @pytest.mark.parametrize(
-    ("backend", "kind", "narrowed"),
+    ("backend", "kind", "narrowed", "tolerance"),
     [
-        ("onnxruntime", "photo", 1),
-        ("onnxruntime", "noise", 4),
-        ("onnxruntime", "half_flat", 4),
+        ("onnxruntime", "photo", 1, 1e-4),
+        ("onnxruntime", "noise", 4, 1e-4),
+        ("onnxruntime", "half_flat", 4, 1e-4),
         # OpenVINO rounds a convolution differently from one position to the next, so that which
-        # cells of a flat half tie is another question in a strip than in the whole picture.
-        ("openvino", "photo", 1),
-        ("openvino", "noise", 4),
+        # cells of a flat half tie is another question in a strip than in the whole picture. In
+        # a photo a few cells are as near to each other as that, and each has a whole region.
+        ("openvino", "photo", 1, 1e-3),
+        ("openvino", "noise", 4, 1e-4),
     ],
 )
 @in_both_networks
 def test_floats_agree_with_the_whole_graph(
-    name: str, backend: str, kind: str, narrowed: int
+    name: str, backend: str, kind: str, narrowed: int, tolerance: float
 ) -> None:
     task = task_of(name, ODD, narrowed=narrowed, kind=kind)
     runtime = open_backend(backend, "f32", 2)
@@ -287,7 +288,7 @@ def test_floats_agree_with_the_whole_graph(
         assert streamed_loss == pytest.approx(loss, rel=1e-5)
         assert gradient.dtype == np.float32
         assert cosine(gradient, whole) >= 0.999999
-        assert share_within(gradient, whole, 1e-4) >= 0.999
+        assert share_within(gradient, whole, tolerance) >= 0.999
 
 
 # -- targets -------------------------------------------------------------------------------------
