@@ -33,7 +33,9 @@ class InverseHessian:
     gradient g nothing but their dot products: the direction is a combination of them whose factors
     the recursion can find among the products (Chen, Wang and Zhou 2014, "Large-scale L-BFGS using
     MapReduce"). So an update passes over the pairs twice, in matrix-vector products: once for the
-    products of the new y and g with all of them, once for the combination.
+    products of the new g with all of them, once for the combination. Those of the new y with older
+    pairs are the differences of g's and the last g's: rounded to a part of |g|, not of |y|, which
+    is 1e-6 of it at most; s·y and y·y of one pair are computed as they are.
 
     The pairs are rows of two ring buffers, which have one row more than `history`: the free row
     takes the pair in the making, so that a pair that is refused costs no old one. Its step is the
@@ -72,14 +74,21 @@ class InverseHessian:
         # By row: s·y where the step is not younger than the change, and y·y.
         self._step_change: Products = np.zeros((history + 1, history + 1))
         self._change_change: Products = np.zeros((history + 1, history + 1))
+        # S·g and Y·g of the last update, by row.
+        self._with_gradient: Products = np.zeros((2, history + 1))
         self._next = 0
-        self.forget()
+        self._count = 0
+        self.is_new = True
+        self._moved = False
 
     def forget(self) -> None:
         """Go back to knowing nothing."""
         self._count = 0
         self.is_new = True
         self._moved = False
+        # What led here may be a direction that is not finite.
+        self.direction[...] = 0
+        self.release()
 
     @property
     def is_empty(self) -> bool:
@@ -115,9 +124,10 @@ class InverseHessian:
         """
         self._moved = True
         step = self.direction
-        # The next evaluation answers an iterate that is not finite.
-        with np.errstate(over="ignore", invalid="ignore"):
-            step *= length
+        if length != 1.0:
+            # The next evaluation answers an iterate that is not finite.
+            with np.errstate(over="ignore", invalid="ignore"):
+                step *= length
         return step
 
     def release(self) -> None:
@@ -192,15 +202,21 @@ class InverseHessian:
         free = self._next % len(self._steps)
         # With all rows, also those not in use, which are zeros: a product's rounding depends on
         # how many there are, and a resumed run is to round alike.
-        with_change, with_gradient = np.zeros((2, 2, len(self._steps)))
+        with_gradient = np.zeros((2, len(self._steps)))
+        curvature = square = 0.0
         for block in self._blocks():
+            step, change = self._rings[:, free, block]
             if self._moved:
-                np.subtract(gradient[block], self._changes[free, block], self._changes[free, block])
-                with_change += self._rings[:, :, block] @ self._changes[free, block]
+                np.subtract(gradient[block], change, change)
+                curvature += float(step @ change)
+                square += float(change @ change)
             with_gradient += self._rings[:, :, block] @ gradient[block]
             self._release(block)
         if self._moved:
-            self._add_pair(*with_change)
+            step_change, change_change = with_gradient - self._with_gradient
+            step_change[free], change_change[free] = curvature, square
+            self._add_pair(step_change, change_change)
+        self._with_gradient = with_gradient
         step_gradient, change_gradient = with_gradient
         return step_gradient, change_gradient
 
@@ -251,19 +267,19 @@ class InverseHessian:
     ) -> float:
         """Write −H g into `direction`, and the gradient beside it; return the slope."""
         free = self._next % len(self._steps)
-        factors = np.concatenate([step_factors, change_factors]).astype(gradient.dtype)
+        change_factors[free] = scale  # of the gradient
+        factors = -np.concatenate([step_factors, change_factors]).astype(gradient.dtype)
         rows = self._rings.reshape(len(factors), -1)
-        # All rows but that of the direction, the first free one, hold finite numbers.
-        others = (slice(0, free), slice(free + 1, None)) if free else (slice(1, None),)
+        working = np.empty(min(gradient.size, COLUMNS), gradient.dtype)
         slope = 0.0
         for block in self._blocks():
-            direction = self._steps[free, block]
-            np.multiply(gradient[block], -scale, out=direction)
-            for part in others if self._count else ():
-                direction -= factors[part] @ rows[part, block]
-            slope += float(np.dot(gradient[block], direction))
             # The gradient belongs to the objective: the row of the next pair keeps it until then.
             self._changes[free, block] = gradient[block]
+            # All rows hold finite numbers, so those whose factor is 0 add nothing.
+            part = rows[:, block]
+            direction = np.matmul(factors, part, out=working[: part.shape[1]])
+            self._steps[free, block] = direction
+            slope += float(gradient[block] @ direction)
             self._release(block)
         return slope
 
