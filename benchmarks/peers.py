@@ -26,7 +26,7 @@ import numpy as np
 from machine_description import describe
 from performance_tables import agreement_line, peers_table
 from problem import Problem, square_problem
-from saving import add_save_option, save
+from saving import add_save_option, save, saved
 
 from impasto.engine.backends import available_backends
 from impasto.engine.machine import processor_flags
@@ -136,6 +136,28 @@ def summary(told: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def keep_others(
+    result: dict[str, Any], before: dict[str, Any] | None, asked: argparse.Namespace
+) -> None:
+    """Put what was measured before into `result`, but for what is to be measured now."""
+    if before is None:
+        sys.exit("--add adds to a saved result, and there is none: leave it out, and --save.")
+    was, now_on = before["machine"], result["machine"]
+    names = sorted({*was, *now_on} - {"commit"})
+    if different := [name for name in names if was.get(name) != now_on.get(name)]:
+        sys.exit(f"--add adds to a result of the same machine; these differ: {different}.")
+    if now_on["commit"] not in was["commit"]:
+        now_on["commit"] = f"{was['commit']} and {now_on['commit']}"
+    now = {(model, size) for model in asked.models for size in asked.sizes}
+    result["agreement"].update(before["agreement"])
+    result["rows"] += [row for row in before["rows"] if (row["model"], row["size"]) not in now]
+
+
+def in_order(row: dict[str, Any]) -> tuple[int, int]:
+    """Return where a row stands: by network and size, and as measured among its own."""
+    return MODELS.index(row["model"]), row["size"]
+
+
 def configurations() -> list[str]:
     """Return PyTorch's configurations, and those of ours that this machine runs.
 
@@ -170,9 +192,16 @@ def main() -> None:
     parser.add_argument(
         "--seconds", type=float, default=1.0, help="how long a process repeats; at least once"
     )
+    parser.add_argument(
+        "--add",
+        action="store_true",
+        help="keep what is saved of other networks and sizes, if it is of the same machine",
+    )
     add_save_option(parser, "peers")
     asked = parser.parse_args()
     result: dict[str, Any] = {"machine": describe(), "agreement": {}, "rows": []}
+    if asked.add:
+        keep_others(result, saved(asked, "peers"), asked)
     with tempfile.TemporaryDirectory() as folder:
         peers = Peers(asked.torch_python, Path(folder))
         for model in asked.models:
@@ -180,6 +209,7 @@ def main() -> None:
                 result["agreement"][model] = peers.check(model)
             for size in asked.sizes:
                 result["rows"] += measure(peers, model, size, asked)
+                result["rows"].sort(key=in_order)
                 save(asked, "peers", result)
     print(peers_table(result), agreement_line(result), sep="\n\n")
 

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-__all__ = ["RESULTS", "add_save_option", "save"]
+__all__ = ["RESULTS", "add_save_option", "save", "saved"]
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -30,3 +30,12 @@ def save(asked: argparse.Namespace, name: str, result: dict[str, Any]) -> None:
     folder = RESULTS / asked.save
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+
+
+def saved(asked: argparse.Namespace, name: str) -> dict[str, Any] | None:
+    """Return the result that `save` would replace, if there is one."""
+    if asked.save is None:
+        return None
+    path = RESULTS / asked.save / f"{name}.json"
+    result: dict[str, Any] | None = json.loads(path.read_text("utf-8")) if path.exists() else None
+    return result
