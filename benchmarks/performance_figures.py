@@ -21,6 +21,7 @@ from typing import Any
 from performance_charts import evaluation_chart, loss_chart, roofline_chart
 from performance_tables import (
     agreement_line,
+    bench_tables,
     peers_table,
     roofline_table,
     startup_table,
@@ -102,6 +103,12 @@ _FIGURES = (
         loss_chart,
         "Loss over seconds: PyTorch from noise and the default preset",
     ),
+    Figure(
+        "bench",
+        "bench",
+        "impasto bench --size 512 --runs 5 --json > benchmarks/results/bench.json",
+        bench_tables,
+    ),
     Figure("startup", "startup", "python benchmarks/startup.py --save", startup_table),
 )
 
@@ -110,6 +117,13 @@ def _on(machine: str, figure: Figure) -> Figure:
     """Return a figure of the results of another kind of machine."""
     if not machine:
         return figure
+    if figure.result == "bench":
+        return replace(
+            figure,
+            name=f"bench-{machine}",
+            result=f"{machine}/bench",
+            command=figure.command.replace("/bench.json", f"/{machine}/bench.json"),
+        )
     return replace(
         figure,
         name=f"{figure.name}-{machine}",
@@ -132,10 +146,11 @@ def where(result: Result) -> str:
     sets = ", ".join(machine["instruction_sets"])
     rows = [*result.get("rows", ()), *(pair["torch"] for pair in result.get("pairs", ()))]
     torch = sorted({r["version"] for r in rows if r.get("version", "").startswith("torch")})
-    commit = f"commit {machine['commit']}"
+    # `impasto bench` runs where there is no repository.
+    at = f"commit {machine['commit']}" if "commit" in machine else f"Impasto {machine['impasto']}"
     return (
         f"{machine['cores']} cores of an {machine['processor']} ({sets}); "
-        f"{', '.join([versions, *torch])}; {commit}"
+        f"{', '.join([versions, *torch])}; {at}"
     )
 
 

@@ -10,6 +10,7 @@ __all__ = [
     "LABELS",
     "MODELS",
     "agreement_line",
+    "bench_tables",
     "peak",
     "peers_table",
     "precision_of",
@@ -166,6 +167,44 @@ def startup_table(result: dict[str, Any]) -> str:
         for row in sorted(result["rows"], key=lambda row: list(STARTS).index(row["what"]))
     ]
     return _table(["until", "configuration", "pixels", "seconds", "from - to"], rows)
+
+
+def bench_tables(result: dict[str, Any]) -> str:
+    """Return the tables of ``impasto bench --json``: an evaluation, and an optimizer's own time."""
+    timings = {f"{row['backend']}-{row['precision']}": row for row in result["evaluations"]}
+    names = [name for name in LABELS if name in timings]
+    evaluations = [
+        [
+            LABELS[name],
+            *(f"{timings[name][part]['median']:.3f}" for part in ("targets", "compile")),
+            f"{timings[name]['evaluation']['median']:.3f}",
+            _spread(timings[name]["evaluation"]),
+        ]
+        for name in names
+    ]
+    optimizers = [
+        [
+            f"`{row['optimizer']}`",
+            f"{1000 * row['own']['median']:.1f}",
+            _spread(row["own"], 1000, 1),
+            *(
+                f"{row['own']['median'] / timings[name]['evaluation']['median']:.1%}"
+                for name in names
+            ),
+        ]
+        for row in result["optimizers"]
+    ]
+    heads = [f"of {LABELS[name]}" for name in names]
+    return "\n\n".join(
+        [
+            _table(["configuration", "targets", "compile", "evaluation", "from - to"], evaluations),
+            _table(["optimizer", "own ms a step", "from - to", *heads], optimizers),
+        ]
+    )
+
+
+def _spread(timing: dict[str, float], factor: float = 1.0, digits: int = 3) -> str:
+    return f"{factor * timing['min']:.{digits}f} - {factor * timing['max']:.{digits}f}"
 
 
 def _place(row: dict[str, Any]) -> tuple[str, int]:

@@ -11,6 +11,7 @@ import pytest
 from performance_charts import evaluation_chart, loss_chart, roofline_chart
 from performance_tables import (
     agreement_line,
+    bench_tables,
     peers_table,
     roofline_table,
     startup_table,
@@ -100,7 +101,9 @@ def test_every_committed_result_of_the_page_tells_its_machine() -> None:
     for figure in performance_figures.FIGURES:
         result = performance_figures.read(figure.result)
         if result is not None:
-            assert {"processor", "cores", "commit"} <= set(result["machine"])
+            assert {"processor", "cores"} <= set(result["machine"])
+            # What comes of an installed command has the version alone.
+            assert {"commit", "impasto"} & set(result["machine"])
 
 
 def test_blocks_are_replaced_between_their_markers_only() -> None:
@@ -130,6 +133,27 @@ def test_ratios_are_of_medians_of_the_same_network_and_size() -> None:
     assert cells(table, 2)[1] == "256x256"
     assert cells(table, 3)[2:7] == ["PyTorch f32", "3.000", "1.500 - 6.000", "1.00", "0.50"]
     assert cells(table, 5)[2:] == ["OpenVINO bf16", "0.500", "0.250 - 1.000", "6.00", "3.00", "900"]
+
+
+def timing(median: float) -> dict[str, float]:
+    return {"median": median, "min": median / 2, "max": 2 * median}
+
+
+def test_an_optimizer_s_own_time_is_a_share_of_each_evaluation() -> None:
+    evaluations = [
+        {
+            "backend": "openvino",
+            "precision": precision,
+            **dict.fromkeys(("targets", "compile"), timing(1.0)),
+            "evaluation": timing(seconds),
+        }
+        for precision, seconds in (("bf16", 0.2), ("f32", 0.8))
+    ]
+    optimizers = [{"optimizer": "adam", "own": timing(0.004)}]
+    timed, own = bench_tables({"evaluations": evaluations, "optimizers": optimizers}).split("\n\n")
+    assert cells(timed, 2) == ["OpenVINO f32", "1.000", "1.000", "0.800", "0.400 - 1.600"]
+    assert cells(own, 0)[3:] == ["of OpenVINO f32", "of OpenVINO bf16"]
+    assert cells(own, 2) == ["`adam`", "4.0", "2.0 - 8.0", "0.5%", "2.0%"]
 
 
 def test_agreement_is_told_by_precision_and_only_where_it_is_known() -> None:
