@@ -10,6 +10,7 @@ import typer
 from impasto.cli.completion import complete_model
 from impasto.cli.flags import options_from, with_option_flags
 from impasto.cli.messages import Debug
+from impasto.cli.output_flags import Overwrite
 from impasto.engine.options import OUTPUT
 from impasto.engine.presets import PRESETS
 from impasto.errors import UnknownNameError
@@ -62,9 +63,7 @@ def export(
             rich_help_panel=OUTPUT,
         ),
     ] = "gradient",
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace existing files.", rich_help_panel=OUTPUT)
-    ] = False,
+    overwrite: Overwrite = False,
     debug: Debug = False,
     **given: Any,
 ) -> None:

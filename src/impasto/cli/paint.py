@@ -15,6 +15,7 @@ from impasto.cli.batch_flags import EachStyle, FailFast, Name, OutDir, SkipExist
 from impasto.cli.flags import options_from, with_option_flags
 from impasto.cli.interruption import Interruption
 from impasto.cli.messages import Debug
+from impasto.cli.output_flags import AsJson, Overwrite
 from impasto.cli.preview import PreviewChoice
 from impasto.cli.running import other_inputs, print_result
 from impasto.cli.session import check_outputs, painted
@@ -50,17 +51,8 @@ def paint(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace existing files.", rich_help_panel=OUTPUT)
-    ] = False,
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json",
-            help="Print one JSON object with the run's numbers instead of the path.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = False,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
     report: Report = None,
     animate: Animate = None,
     animate_size: AnimateSize = 480,

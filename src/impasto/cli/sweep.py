@@ -15,6 +15,7 @@ from impasto.cli.arguments import Content, Preset, Styles, paintings
 from impasto.cli.flags import options_from, values_of, with_option_flags
 from impasto.cli.interruption import Interruption
 from impasto.cli.messages import Debug, say
+from impasto.cli.output_flags import Overwrite
 from impasto.cli.progress import painting_progress
 from impasto.cli.running import metadata_of, other_inputs
 from impasto.engine.options import LOOK, OUTPUT, SEARCH, Options, flags
@@ -87,9 +88,7 @@ def sweep(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace existing files.", rich_help_panel=OUTPUT)
-    ] = False,
+    overwrite: Overwrite = False,
     as_json: Annotated[
         bool,
         typer.Option(

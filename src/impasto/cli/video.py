@@ -14,6 +14,7 @@ from impasto.cli.arguments import Preset, Styles, paintings
 from impasto.cli.flags import default_text, options_from, with_option_flags
 from impasto.cli.interruption import Interruption
 from impasto.cli.messages import Debug, say
+from impasto.cli.output_flags import AsJson
 from impasto.cli.video_progress import video_progress
 from impasto.engine.options import OUTPUT, TEXTURE_ONLY, Options
 from impasto.engine.video.options import NextInit, VideoOptions
@@ -71,14 +72,7 @@ def video(
             rich_help_panel=OUTPUT,
         ),
     ] = False,
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json",
-            help="Print one JSON object with the run's numbers instead of the path.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = False,
+    as_json: AsJson = False,
     temporal_weight: Annotated[float, _flag("temporal_weight")] = VideoOptions.temporal_weight,
     next_iterations: Annotated[int, _flag("next_iterations")] = VideoOptions.next_iterations,
     next_init: Annotated[str, _flag("next_init")] = VideoOptions.next_init,
