@@ -15,6 +15,7 @@ place where PyTorch does not put it.
 from __future__ import annotations
 
 import pickletools
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
@@ -159,11 +160,22 @@ def interpret(stream: BytesIO) -> Any:
     machine = _Machine()
     limit = stream.tell() + MAX_PICKLE_BYTES
     try:
-        for opcode, argument, _position in pickletools.genops(stream):
-            if opcode.name == "STOP" or stream.tell() > limit:
-                break
-            machine.step(opcode.name, argument)
-    except (ValueError, IndexError, KeyError, TypeError, OverflowError) as error:
+        # A text with an escape that Python does not know is a mere warning to `pickletools`, but
+        # no pickler writes one.
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", DeprecationWarning)
+            for opcode, argument, _position in pickletools.genops(stream):
+                if opcode.name == "STOP" or stream.tell() > limit:
+                    break
+                machine.step(opcode.name, argument)
+    except (
+        ValueError,
+        IndexError,
+        KeyError,
+        TypeError,
+        OverflowError,
+        DeprecationWarning,
+    ) as error:
         raise PickleError(f"the pickle is damaged ({error})") from error
     if stream.tell() > limit:
         raise PickleError(f"the pickle is longer than {MAX_PICKLE_BYTES} bytes")

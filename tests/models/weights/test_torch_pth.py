@@ -117,6 +117,7 @@ ATTACKS: dict[str, Code] = {
     "huge memo": Code(b"Nr\xff\xff\xff\xff" + b"h\x07"),
     "huge bytes": Code(b"\x8e" + struct.pack("<Q", 2**62)),
     "huge string": Code(b"X" + struct.pack("<I", 2**32 - 1)),
+    "unknown escape": Code(b"S'\\z'\n"),
     "huge integer": Code(b"\x8b" + struct.pack("<i", 2**31 - 1)),
     "tuple as key": Code(value({}) + value(((1, 2), 3)) + b"Ns"),
     "state of nothing": Code(b"N" + value({"a": 1}) + b"b"),
