@@ -6,23 +6,22 @@ repeats a default. A preset is a set of changed defaults (`impasto.engine.preset
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from types import MappingProxyType, NoneType, UnionType
+from types import MappingProxyType
 from typing import Any, Literal, get_args
 
-from impasto.engine.amounts import bytes_from
 from impasto.engine.layer_lists import layer_weights, layers_by_style
-from impasto.engine.scales import Scale, scale_sizes, scales_for
-from impasto.errors import OptionError, UnknownNameError
+from impasto.engine.option_checks import MAX_SIZE, check_options
+from impasto.engine.scales import Scale, scales_for
+from impasto.errors import OptionError
 from impasto.export.losses.form import STATISTICS, Statistic
 
 __all__ = [
     "CONTENT_FREE",
     "INITS",
+    "MAX_SIZE",
     "TEXTURE_ONLY",
     "BackendChoice",
     "ColorChoice",
@@ -47,9 +46,6 @@ CONTENT_FREE: Mapping[str, Any] = MappingProxyType(
     {"content_weight": 0.0, "content_layers": (), "content_mask": "", "color": "style"}
 )
 """Options of `impasto paint` that `impasto texture` does not have, and what they are there."""
-
-MAX_SIZE = 131072
-"""Longest side accepted, in pixels; what fits into memory is another question."""
 
 MAX_PIXELS = 89_478_485
 """Most pixels of a picture file, by default: Pillow's own number, a quarter of a GiB at 3 bytes."""
@@ -286,114 +282,9 @@ class Options:
     )
 
     def __post_init__(self) -> None:
-        self._check_types()
-        for item in fields(self):
-            value, choices = getattr(self, item.name), item.metadata["choices"]
-            if choices and value not in choices:
-                raise UnknownNameError(_flag(item.name), str(value), choices)
-        self._check_numbers()
-        self._check_layers()
-        if not self.content_layers and not self.style_layers:
-            raise OptionError("No content layers and no style layers: there is nothing to paint.")
-        scale_sizes(self.scales, self.size)
-        self._check_execution()
+        check_options(self)
         if not self.init:
             raise OptionError(f"--init is empty; give {', '.join(INITS)} or a picture file.")
-
-    def _check_types(self) -> None:
-        """Refuse values of another type than the default's; make lists tuples."""
-        for item in fields(self):
-            value, default = getattr(self, item.name), item.default
-            kind: type | UnionType = type(default)
-            if isinstance(default, tuple) and isinstance(value, list):
-                value = tuple(value)
-                object.__setattr__(self, item.name, value)
-            elif default is None:
-                kind = Path | str | NoneType
-            elif item.name == "style_scale":
-                if isinstance(value, list | tuple) and value:
-                    value = tuple(value) if len(value) > 1 else value[0]
-                    object.__setattr__(self, item.name, value)
-                kind = float | int | tuple if value != () else float | int
-            elif kind is float:
-                kind = float | int
-            if not isinstance(value, kind) or isinstance(value, bool) != isinstance(default, bool):
-                raise OptionError(
-                    f"{_flag(item.name)} is {value!r}, a {type(value).__name__}; it takes a value "
-                    f"such as {default!r}."
-                )
-            if isinstance(value, tuple):
-                self._check_entries(item.name, value)
-
-    def _check_entries(self, name: str, values: tuple[object, ...]) -> None:
-        """Refuse entries of a tuple that are of another type."""
-        numbers = name in ("style_blend_weights", "style_scale")
-        kind, what = (float | int, "numbers") if numbers else (str, "names")
-        odd = [value for value in values if not isinstance(value, kind) or isinstance(value, bool)]
-        if odd:
-            raise OptionError(f"{_flag(name)} has an entry {odd[0]!r:.60}; it takes {what}.")
-        if name in ("mask", "style_mask") and not all(values):
-            raise OptionError(f"{_flag(name)} is empty; give a picture file, or all.")
-
-    def _check_numbers(self) -> None:
-        bounds: Mapping[str, tuple[float, float]] = {
-            "size": (16, MAX_SIZE),
-            "iterations": (1, 10**9),
-            "history": (1, 1000),
-            "threads": (0, 4096),
-            "max_pixels": (1, 10**12),
-            "device": (0, 1023),
-            "save_every": (0, 10**9),
-            "print_every": (0, 10**9),
-            "seed": (-1, 2**63 - 1),
-            "content_weight": (0, 1e30),
-            "style_weight": (0, 1e30),
-            "tv_weight": (0, 1e30),
-            "learning_rate": (0, 1e6),
-            "style_scale": (0.01, 100),
-        }
-        for name, (low, high) in bounds.items():
-            given = getattr(self, name)
-            for value in given if isinstance(given, tuple) else (given,):
-                if not low <= value <= high:  # NaN is not, either
-                    raise OptionError(
-                        f"{_flag(name)} is {value}; it takes a number from {low:g} to {high:g}."
-                    )
-        if self.size * self.largest_style_scale > MAX_SIZE:
-            raise OptionError(
-                f"--size {self.size} times --style-scale {self.largest_style_scale:g} is more than "
-                f"{MAX_SIZE} pixels."
-            )
-        blend = self.style_blend_weights
-        if any(not 0 <= w < math.inf for w in blend) or (blend and sum(blend) <= 0):
-            raise OptionError(
-                f"--style-blend-weights is {','.join(map(str, blend))}; the weights must be "
-                "finite, not negative, and not all zero."
-            )
-
-    def _check_layers(self) -> None:
-        layer_weights(self.content_layers, "--content-layers")
-        styled = layer_weights(self.style_layers, "--style-layers")
-        for number, layers in layers_by_style(self.layers_of).items():
-            for name in layers:
-                if name not in styled:
-                    raise OptionError(
-                        f"--layers-of {number} names {name}, which is none of --style-layers "
-                        f"{','.join(styled)}. Add it there, or leave it out here."
-                    )
-
-    def _check_execution(self) -> None:
-        if self.memory:
-            bytes_from(self.memory, "--memory")
-        if self.tile not in ("auto", "whole") and not (
-            re.fullmatch("[0-9]{1,8}", self.tile) and 1 <= int(self.tile) <= MAX_SIZE
-        ):
-            raise OptionError(
-                f"--tile is {self.tile!r}; it takes auto, whole, or rows of pixels from 1 to "
-                f"{MAX_SIZE}."
-            )
-        if not self.checkpoint:
-            raise OptionError("--checkpoint is empty; give auto, off, or a directory.")
 
     @property
     def schedule(self) -> tuple[Scale, ...]:
