@@ -25,6 +25,7 @@ from impasto.export.losses.statistic import append_style_term, style_inputs
 from impasto.export.losses.style import append_gram
 from impasto.export.losses.total_variation import append_total_variation
 from impasto.export.lowerings import lowering
+from impasto.export.normalized import Pull, append_normalized_gradient
 from impasto.export.sizes import cell_count
 from impasto.export.torus import COLUMNS, ROWS, total_stride, wrap_convolutions
 
@@ -126,7 +127,7 @@ def light_feature_graph(
         wrap_convolutions(graph)
     metadata = _metadata(encoder, "features", features, grams)
     if wraps:
-        metadata |= _torus_metadata(encoder)
+        metadata |= _torus_metadata(encoder) | formulas(GRAM, wraps=True)
     if means:
         metadata |= {"impasto.means": json.dumps(list(means)), "impasto.mean": "F 1 / (h w)"}
     return graph.build_light("impasto_features", metadata)
@@ -169,7 +170,8 @@ def build_gradient_graph(
         Name of the lowering; see `impasto.export.lowerings`. Names and numbers are the same.
     form : LossForm
         What the terms are. Other statistics than Gram matrices have other inputs for their
-        targets, which docs/graph-contract.md lists.
+        targets, which docs/graph-contract.md lists; and of normalised gradients, ``gradient`` is
+        not the derivative of ``loss`` (`impasto.export.normalized`).
     dtype : numpy dtype
         float32, or float64 to test against.
     wraps : bool
@@ -212,7 +214,9 @@ def light_gradient_graph(
     graph = GraphBuilder(dtype=dtype)
     image = graph.input("image", _image_shape(size))
     maps = append_encoder(graph, encoder, image, {*content_layers, *style_layers})
-    losses: dict[str, str] = {}
+    # With normalised gradients the weights come last, and the losses are appended without.
+    one = graph.constant(1.0, "one") if form.normalized else None
+    pulls: dict[str, Pull] = {}
     for layer in content_layers:
         shape = (1, encoder.channels(layer), *_cells(graph, layer, maps[layer]))
         target = graph.input(f"content.{layer}", shape)
@@ -221,9 +225,8 @@ def light_gradient_graph(
             _guide(graph, f"content_guide.{layer}", layer, maps[layer]) if guides.content else None
         )
         with graph.scope(f"content/{layer}"):
-            losses[f"content_loss.{layer}"] = append_content_loss(
-                graph, maps[layer], target, weight, guide
-            )
+            loss = append_content_loss(graph, maps[layer], target, one or weight, guide)
+        pulls[f"content_loss.{layer}"] = Pull(loss, maps[layer], weight)
     for layer in style_layers:
         channels = encoder.channels(layer)
         for term in guides.terms(layer):
@@ -231,23 +234,31 @@ def light_gradient_graph(
             weight = graph.input(f"style_weight.{term}", ())
             guide = None if term == layer else _guide(graph, f"guide.{term}", layer, maps[layer])
             with graph.scope(f"style/{term}"):
-                losses[f"style_loss.{term}"] = append_style_term(
+                loss = append_style_term(
                     graph,
                     form.statistic,
                     maps[layer],
                     guide,
                     targets,
-                    weight,
+                    one or weight,
                     channels,
                     channels_last=chosen.channels_last,
                 )
+            pulls[f"style_loss.{term}"] = Pull(loss, maps[layer], weight)
     with graph.scope("tv"):
         weight = graph.input("tv_weight", ())
         closed = (ROWS, COLUMNS) if wraps else ()
-        losses["tv_loss"] = append_total_variation(graph, image, weight, closed)
+        variation = append_total_variation(graph, image, weight, closed, form.tv_norm)
 
+    losses = {
+        name: graph.op("Mul", pull.loss, pull.weight, name="weighted") if one else pull.loss
+        for name, pull in pulls.items()
+    } | {"tv_loss": variation}
     loss = graph.op("Sum", *losses.values(), name="objective")
-    gradient = append_gradient(graph, loss, [image], chosen.rules)[image]
+    if form.normalized:
+        gradient = append_normalized_gradient(graph, pulls.values(), variation, image, chosen.rules)
+    else:
+        gradient = append_gradient(graph, loss, [image], chosen.rules)[image]
     if wraps:
         wrap_convolutions(graph)
     chosen.finish(graph)
@@ -255,8 +266,9 @@ def light_gradient_graph(
     graph.output(gradient, "gradient", _image_shape(size))
     for name, value in losses.items():
         graph.output(value, name, ())
-    metadata = _metadata(encoder, "gradient", content_layers, style_layers) | formulas(form)
-    metadata |= _guides_metadata(guides) | {"impasto.lowering": lowered_for}
+    metadata = _metadata(encoder, "gradient", content_layers, style_layers)
+    metadata |= formulas(form, wraps=wraps) | _guides_metadata(guides)
+    metadata |= {"impasto.lowering": lowered_for}
     if wraps:
         metadata |= _torus_metadata(encoder)
     return graph.build_light("impasto_gradient", metadata)
@@ -296,7 +308,6 @@ def _metadata(
 def _torus_metadata(encoder: Encoder) -> dict[str, str]:
     return {
         "impasto.torus": f"height and width are multiples of {total_stride(encoder.layers)}",
-        "impasto.tv_loss": "w/2 sum over all pixels of (dx^2 + dy^2), wrapping around",
     }
 
 
