@@ -27,11 +27,11 @@ from machine_description import describe
 
 from impasto.engine.backends import open_backend
 from impasto.engine.compilation import Candidate, compile_gradient
+from impasto.engine.keepings import keepings
 from impasto.engine.machine import peak_rss_bytes
 from impasto.engine.network import Network, network_for
 from impasto.engine.objective import Objective, weights_for
 from impasto.engine.options import Options
-from impasto.engine.plan import keepings
 from impasto.engine.presets import preset_options
 from impasto.engine.streamed_objective import StreamedObjective
 from impasto.engine.streaming import Keeping, StreamedNetwork, Streaming
@@ -53,7 +53,7 @@ def measure(model: str, backend: str, precision: str, case: str, runs: int) -> d
     base = peak_rss_bytes()
     image = probe_image((height, width))
     targets = _targets(network, (height, width))
-    weights = weights_for(network, options)
+    weights = weights_for(network, options, (height, width))
     candidate = Candidate(chosen, chosen.lowering)
     objective: Objective | StreamedObjective
     if mode == "whole":

@@ -159,4 +159,6 @@ def _problem(
     model = build_feature_graph(network.encoder, network.content_layers, network.style_layers)
     graph = open_backend("onnxruntime", "f32").compile(model)
     targets = targets_of(graph, network, content, styles, options.style_blend_weights)
-    return Problem(network, image, targets, weights_for(network, options))
+    height, width = image.shape[2:]
+    weights = weights_for(network, options, (height, width))
+    return Problem(network, image, targets, weights)

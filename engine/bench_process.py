@@ -89,7 +89,7 @@ def _evaluation(job: Job) -> Told:
     return_freed_memory()
     with watch("compile"):
         objective = open_objective(
-            execution, chosen, network, size, targets, weights_for(network, options)
+            execution, chosen, network, size, targets, weights_for(network, options, size)
         )
     with watch("first"):
         objective(image)

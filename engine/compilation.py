@@ -76,6 +76,9 @@ def verified(
 ) -> Candidate:
     """Return the first candidate whose numbers agree with the reference.
 
+    Of normalised gradients both are compared: those of the losses, before they are normalised, and
+    what is made of them.
+
     Parameters
     ----------
     options : Options
@@ -99,12 +102,14 @@ def verified(
         If every candidate fails to run.
     """
     reference = partial(open_reference, options.threads)
+    networks = [network.with_true_gradient, network] if network.form.normalized else [network]
     for candidate in candidates(options):
         try:
             verdicts = [
                 verify(
-                    candidate.backend, reference, network, candidate.lowering, size, cache, keeping
+                    candidate.backend, reference, asked, candidate.lowering, size, cache, keeping
                 )
+                for asked in networks
                 for keeping in keepings
             ]
         except BackendError as error:

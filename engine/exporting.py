@@ -27,8 +27,8 @@ def export_graph(options: Options, kind: GraphKind) -> onnx.ModelProto:
     ----------
     options : Options
         Of which `model`, `weights`, `pooling`, `pool_rounding`, `content_layers`, `style_layers`
-        (these without their weights, which are inputs of the graph), `style_statistic` and
-        `tileable` count.
+        (these without their weights, which are inputs of the graph), `style_statistic`, `tv_norm`,
+        `normalize_gradients` and `tileable` count.
     kind : {"features", "gradient"}
         Feature maps of the content layers and Gram matrices (and means, for other statistics) of
         the style layers; or loss terms,

@@ -53,6 +53,11 @@ class Network:
         )
 
     @property
+    def with_true_gradient(self) -> Network:
+        """The same network with the derivative of its losses, not normalised."""
+        return replace(self, form=replace(self.form, normalized=False))
+
+    @property
     def flat(self) -> Network:
         """The same network as it reads a picture that ends at its borders."""
         return replace(self, wraps=False)
@@ -135,7 +140,7 @@ def network_for(model: Model, options: Options) -> Network:
         _check_torus(used)
     arrays = _seldom_in_memory(model.arrays_of([layer.name for layer in used.layers]))
     encoder = Encoder(model.spec.name, used.layers, arrays, model.preprocessing)
-    form = LossForm(options.style_statistic)
+    form = LossForm(options.style_statistic, options.tv_norm, options.normalize_gradients)
     return Network(encoder, content, style, form=form, wraps=options.tileable)
 
 

@@ -91,7 +91,10 @@ class Objective:
 
 
 def weights_for(
-    network: Network, options: Options, factors: Mapping[str, float] | None = None
+    network: Network,
+    options: Options,
+    size: tuple[int, int],
+    factors: Mapping[str, float] | None = None,
 ) -> dict[str, FloatArray]:
     """Return the weight inputs of the gradient graph.
 
@@ -99,12 +102,24 @@ def weights_for(
     ----------
     network : Network
     options : Options
+    size : (height, width)
+        Of the image.
     factors : mapping of str to float, optional
         What multiplies the style weight in each style term; by default, what the options say of
         its layer.
+
+    Notes
+    -----
+    With `Options.normalize_weights`, as in ProGamerGov/neural-style-pt: each is divided by the
+    longest side of its target, which is C for a Gram matrix (C, C), and the largest of C, h and w
+    for a feature map.
     """
     contents, styles = options.content_layer_weights, options.style_layer_weights
     factors = factors or {term: styles[layer_of(term)] for term in network.style_terms}
+    channels, sizes = network.encoder.channels, network.feature_sizes(size)
+    if options.normalize_weights:
+        contents = {n: share / max(channels(n), *sizes[n]) for n, share in contents.items()}
+        factors = {term: share / channels(layer_of(term)) for term, share in factors.items()}
 
     def scalar(value: float) -> FloatArray:
         return np.array(value, np.float32)

@@ -100,6 +100,7 @@ def _check_numbers(options: Options) -> None:
         "content_weight": (0, 1e30),
         "style_weight": (0, 1e30),
         "tv_weight": (0, 1e30),
+        "average": (0, 0.9999),
         "learning_rate": (0, 1e6),
         "style_scale": (0.01, 100),
     }
@@ -112,8 +113,8 @@ def _check_numbers(options: Options) -> None:
                 )
     if options.size * options.largest_style_scale > MAX_SIZE:
         raise OptionError(
-            f"--size {options.size} times --style-scale {options.largest_style_scale:g} is more than "
-            f"{MAX_SIZE} pixels."
+            f"--size {options.size} times --style-scale {options.largest_style_scale:g} is more "
+            f"than {MAX_SIZE} pixels."
         )
     blend = options.style_blend_weights
     if any(not 0 <= w < math.inf for w in blend) or (blend and sum(blend) <= 0):

@@ -16,7 +16,7 @@ from impasto.engine.layer_lists import layer_weights, layers_by_style
 from impasto.engine.option_checks import MAX_SIZE, check_options
 from impasto.engine.scales import Scale, scales_for
 from impasto.errors import OptionError
-from impasto.export.losses.form import STATISTICS, Statistic
+from impasto.export.losses.form import STATISTICS, TV_NORMS, Statistic, TvNorm
 
 __all__ = [
     "CONTENT_FREE",
@@ -104,6 +104,19 @@ class Options:
     content_weight: float = option(5.0, "Weight of the content losses.", group=LOOK)
     style_weight: float = option(1000.0, "Weight of the style losses.", group=LOOK)
     tv_weight: float = option(1e-3, "Weight of the total variation loss.", group=LOOK)
+    tv_norm: TvNorm = option(
+        "squared",
+        "What the total variation adds up: squared differences of neighbouring pixels, which "
+        "soften all, or absolute ones (l1), which flatten areas and keep edges.",
+        choices=TV_NORMS,
+        group=LOOK,
+    )
+    normalize_weights: bool = option(
+        False,
+        "Divide each layer's weight by its channels (for the content, by the longest side of its "
+        "feature map if that is more), as neural-style-pt.",
+        group=LOOK,
+    )
     content_layers: tuple[str, ...] = option(
         ("relu4_2",),
         "Layers of the content loss, in any order; relu4_2=0.5 halves its weight there.",
@@ -220,6 +233,18 @@ class Options:
         "spectral",
         "Variables of lbfgs-numpy: frequencies scaled to be alike, or pixels as in neural-style.",
         choices=("spectral", "none"),
+        group=SEARCH,
+    )
+    normalize_gradients: bool = option(
+        False,
+        "Divide the gradient of each loss, at its layer, by its L1 norm, as neural-style. Not "
+        "with --optimizer lbfgs.",
+        group=SEARCH,
+    )
+    average: float = option(
+        0.0,
+        "Save a moving average of the images instead of the best one: the share, such as 0.99, "
+        "that an iteration leaves of the earlier ones. 0 is off.",
         group=SEARCH,
     )
     history: int = option(10, "Pairs L-BFGS remembers.", "lbfgs-num-correction", group=SEARCH)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,16 +23,16 @@ from impasto.engine.images import (
 )
 from impasto.engine.inputs import Image
 from impasto.engine.machine import return_freed_memory
-from impasto.engine.objective import TermedObjective, weights_for
-from impasto.engine.optimizers import BestSoFar, Optimizer, OptimizerState, Step, make_optimizer
+from impasto.engine.objective import weights_for
+from impasto.engine.optimizers import Optimizer, OptimizerState, make_optimizer
 from impasto.engine.options import Options
 from impasto.engine.parts import Workers
 from impasto.engine.plan import ScalePlan
 from impasto.engine.preparation import Prepared
+from impasto.engine.progress import Progress, snapshot_of
 from impasto.engine.result import Callback, FloatArray, Iterate, Status, StylizeResult
-from impasto.engine.resumption import Progress, snapshot_of
+from impasto.engine.scale_search import ScaleSearch
 from impasto.engine.target_cache import TargetCache
-from impasto.errors import OptimizationError
 from impasto.models.weights.cache import cache_directory
 
 __all__ = ["Painting", "Stopwatch"]
@@ -81,7 +80,8 @@ class Painting:
     Attributes
     ----------
     painted : ndarray of shape (1, 3, H, W), optional
-        The best image of the last scale, before it is rendered; there is one once `run` is done.
+        The image of the last scale, the best or the average, before it is rendered; there is one
+        once `run` is done.
     """
 
     def __init__(
@@ -128,9 +128,9 @@ class Painting:
             progress = self._carried(search, progress, scales[progress.scale + 1])
             search.forget()
         result, inputs = search.best, self._prepared.inputs
-        self.painted = result.x
+        self.painted = search.picture
         return StylizeResult(
-            image=self._picture(result.x),
+            image=self._picture(search.picture),
             status=status,
             loss=result.loss,
             losses=search.best_losses,
@@ -148,7 +148,7 @@ class Painting:
             alpha=None if inputs.cutout is None else inputs.cutout.alpha,
         )
 
-    def _paint(self, plan: ScalePlan, progress: Progress) -> tuple[_Search, Status]:
+    def _paint(self, plan: ScalePlan, progress: Progress) -> tuple[ScaleSearch, Status]:
         """Optimise at one scale."""
         prepared, options = self._prepared, self._options
         inputs = prepared.inputs
@@ -173,7 +173,7 @@ class Painting:
             targets |= guidance.guides
         return_freed_memory()  # what verifying, the scale before and the targets have left
         with self._clock("compile"):
-            weights = weights_for(prepared.network, options, guidance.mixture.weights)
+            weights = weights_for(prepared.network, options, plan.size, guidance.mixture.weights)
             objective = (self._opening or open_objective)(
                 plan.execution,
                 self._chosen,
@@ -183,15 +183,15 @@ class Painting:
                 weights,
                 self._workers,
             )
-        search = _Search(self, plan, progress, first, content, objective)
+        search = ScaleSearch(self, plan, progress, first, content, objective, options.average)
         del first, targets
         with self._clock("optimize"):
             status = search.run(_optimizer(plan.execution, self._options))
         return search, status
 
-    def _carried(self, search: _Search, progress: Progress, plan: ScalePlan) -> Progress:
+    def _carried(self, search: ScaleSearch, progress: Progress, plan: ScalePlan) -> Progress:
         """Return where the next scale begins: with the enlarged result of this one."""
-        height, width = plan.size
+        options, (height, width) = self._options, plan.size
 
         def enlarged(flat: FloatArray) -> FloatArray:
             small = flat.reshape(search.best.x.shape)
@@ -199,14 +199,18 @@ class Painting:
 
         state: OptimizerState | None = None
         if search.last is not None:
-            optimizer = _optimizer(plan.execution, self._options)
-            state = optimizer.carried(search.last, enlarged)
+            optimizer = _optimizer(plan.execution, options)
+            # With an average, the next scale begins from it and not from the last image.
+            arrays = dict(search.last.arrays)
+            if options.average:
+                arrays["x"] = search.picture.reshape(-1)
+            state = optimizer.carried(replace(search.last, arrays=arrays), enlarged)
         carried = Progress(
             scale=progress.scale + 1,
             iteration=plan.scale.before,
             evaluations_before=progress.evaluations_before + search.best.evaluations,
             seconds=self.seconds,
-            best=self._resized(search.best.x, height, width),
+            best=self._resized(search.picture, height, width),
             state=state,
         )
         self._autosave(lambda: self.snapshot(carried), now=True)
@@ -265,119 +269,6 @@ class Painting:
         return len(self._prepared.plan.scales)
 
 
-class _Search:
-    """The optimisation at one scale: the best image, and what callbacks and checkpoints get.
-
-    Attributes
-    ----------
-    best : BestSoFar
-    best_losses : mapping of str to float
-    iterations : int
-        Steps done, over all scales.
-    last : OptimizerState or None
-        State after the last step, if the optimizer has something to carry to the next scale.
-    """
-
-    def __init__(
-        self,
-        painting: Painting,
-        plan: ScalePlan,
-        progress: Progress,
-        first: FloatArray,
-        content: Image | None,
-        objective: TermedObjective,
-    ) -> None:
-        self._painting = painting
-        self._plan = plan
-        self._progress = progress
-        self._content = content
-        cutout = painting.cutout_at(plan.size)
-        self._alpha = None if cutout is None else cutout.alpha
-        self._objective = objective
-        self.best = BestSoFar(
-            objective,
-            first,
-            self._keep_losses,
-            loss=progress.loss,
-            evaluations=progress.evaluations,
-        )
-        self.best_losses: Mapping[str, float] = progress.losses
-        self.iterations = progress.iteration
-        self.last: OptimizerState | None = None
-        if self._leads_on(progress.iteration) and progress.state is not None:
-            # Stopped between two scales: no step is left that would set it.
-            self.last = _copied(progress.state)
-
-    def run(self, optimizer: Optimizer) -> Status:
-        """Optimise until done, cancelled or interrupted; the best image is in `best`."""
-        try:
-            outcome = optimizer.minimize(
-                self.best,
-                iterations=self._plan.scale.iterations,
-                on_step=self._on_step,
-                resume=self._progress.state,
-            )
-        except KeyboardInterrupt:
-            # Not an error: whoever pressed Ctrl-C wants the picture there is.
-            return Status.CANCELLED
-        if not math.isfinite(outcome.loss):
-            raise OptimizationError(
-                "The loss is not a finite number at the first image, so there is nothing to "
-                f"improve ({outcome.reason}). Check the weights file and the loss weights."
-            )
-        return outcome.status
-
-    def forget(self) -> None:
-        """Drop the objective and the images before the next scale takes their memory.
-
-        They refer to each other, so that they would stay until Python looks for such circles.
-        """
-        del self.best, self._objective
-
-    def _keep_losses(self) -> None:
-        self.best_losses = self._objective.losses
-
-    def _on_step(self, step: Step) -> bool:
-        painting, plan = self._painting, self._plan
-        self.iterations = plan.scale.before + step.iteration
-        iterate = Iterate(
-            iteration=self.iterations,
-            iterations=painting.iterations,
-            evaluations=self._progress.evaluations_before + step.evaluations,
-            loss=step.loss,
-            losses=self._objective.losses,
-            seconds=painting.seconds,
-            image=step.x[0].transpose(1, 2, 0),
-            picture=lambda: painting.render(step.x, self._content),
-            scale=self._progress.scale + 1,
-            scales=painting.scale_count,
-            alpha=self._alpha,
-        )
-        go_on = painting.report(iterate)
-        painting.save(self._state_after(step), now=not go_on)
-        if self._leads_on(self.iterations):
-            self.last = _copied(step.state())
-        return go_on
-
-    def _leads_on(self, iteration: int) -> bool:
-        """Return whether this was the last step of a scale, and another scale follows."""
-        scale = self._plan.scale
-        last = self._progress.scale + 1 == self._painting.scale_count
-        return not last and iteration == scale.before + scale.iterations
-
-    def _state_after(self, step: Step) -> Progress:
-        return replace(
-            self._progress,
-            iteration=self.iterations,
-            seconds=self._painting.seconds,
-            best=self.best.x,
-            loss=self.best.loss,
-            evaluations=self.best.evaluations,
-            losses=self.best_losses,
-            state=step.state(),
-        )
-
-
 def _optimizer(execution: Execution, options: Options) -> Optimizer:
     directory = None
     if execution.on_disk:
@@ -385,11 +276,3 @@ def _optimizer(execution: Execution, options: Options) -> Optimizer:
         directory = cache_directory().parent
         directory.mkdir(parents=True, exist_ok=True)
     return make_optimizer(replace(options, history=execution.history), directory)
-
-
-def _copied(state: OptimizerState) -> OptimizerState | None:
-    """Return a state that outlives its step; pairs are of one grid and stay behind."""
-    if state.pairs:
-        return None
-    arrays = {name: value.copy() for name, value in state.arrays.items()}
-    return OptimizerState(state.numbers, arrays)

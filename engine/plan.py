@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +17,18 @@ from impasto.engine.backends.base import Backend, Precision
 from impasto.engine.execution import Execution
 from impasto.engine.footprint import Footprint, footprint
 from impasto.engine.inputs import check_sizes, scaled_sizes
+from impasto.engine.keepings import keepings
 from impasto.engine.machine import available_memory, rss_bytes
 from impasto.engine.network import Network
 from impasto.engine.optimizers import Optimizer, make_optimizer
 from impasto.engine.options import INITS, MAX_SIZE, Options
 from impasto.engine.scales import Scale, total_iterations
-from impasto.engine.streaming import Keeping, Streaming
+from impasto.engine.streaming import Streaming
 from impasto.engine.workload import StripWork, strip_work, whole_work
 from impasto.errors import OptionError
 from impasto.export.strips import segments_of
 
-__all__ = ["Plan", "Request", "ScalePlan", "budget_of", "keepings", "largest_size", "plan_run"]
+__all__ = ["Plan", "Request", "ScalePlan", "budget_of", "largest_size", "plan_run"]
 
 Size = tuple[int, int]
 
@@ -40,14 +40,13 @@ LARGE_PART, SLOW_PART = 160 << 20, 1.15
 bfloat16 took 1.68 seconds a megapixel in strips of 64 rows at 2048x2048 and 1.94 in strips of 128,
 1.66 in strips of 32 at 4096x4096 and 1.85 in strips of 64."""
 
-DEEPEST = 3
-"""Segments at the end of which activations may be kept whole: 296 bytes a pixel for VGG-19."""
-
 LEAST_HISTORY = 5
 """Pairs below which L-BFGS rather keeps them in a file."""
 
 MARGIN = 0.9
 """Share of the budget a prediction may take, because measured peaks lie on both sides of it."""
+
+FLOAT = 4
 
 DISK_COST = 1.25
 """Time of L-BFGS with its pairs in a file against one with them in memory, about."""
@@ -314,6 +313,7 @@ def _scale_plans(request: Request, scale: Scale, base: int) -> Iterator[ScalePla
         work = _work(network, backend, size, works)
         for history, on_disk, optimizer in optimizers:
             own = optimizer.memory(entries, scale.iterations)
+            own += FLOAT * entries * bool(options.average)
             memory = footprint(
                 network, backend, size, styles, works, own, base, request.parts_at_a_time
             )
@@ -361,44 +361,6 @@ def _streamings(
             continue
         for keeping in keepings(network, precision):
             yield Streaming((rows,) * segments, keeping)
-
-
-def keepings(network: Network, precision: Precision) -> Iterator[Keeping]:
-    """Yield what may be kept between the passes, from nothing to much.
-
-    The ReLUs of the deepest one, two and three segments, where a byte spares most arithmetic; but
-    not those before a pooling, since with them nothing would be spared. Bits of every ReLU that no
-    loss reads, and the content features beside them.
-
-    In bfloat16 nothing: handing over float32 activations takes longer than computing them again
-    (2048x2048, VGG-19: 1.68 seconds a megapixel with nothing kept, 1.82 and 2.03 with two and
-    three segments); and the bits would say that no entry is its window's maximum, since OpenVINO
-    compares the entry before rounding with the maximum after it (the probe shows a cosine of 0.54).
-    """
-    yield Keeping()
-    if precision == "bf16":
-        return
-    deep: frozenset[str] = frozenset()
-    for segment in reversed(segments_of(network.encoder.layers)[-DEEPEST:]):
-        deep |= {
-            layer.name
-            for layer, following in zip_longest(segment.layers, segment.layers[1:])
-            if layer.kind == "relu" and (following is None or following.kind == "convolution")
-        }
-        yield Keeping(features=deep)
-    layers = network.encoder.layers
-    relus = frozenset(layer.name for layer in layers if layer.kind == "relu")
-    of_losses = {*network.content_layers, *network.style_layers}
-    # A loss has its layer computed again, from the values of the layer before and not its bits.
-    of_losses |= {relu.name for relu, pool in pairwise(layers) if pool.name in of_losses}
-    contents = relus.intersection(network.content_layers)
-    overlapping = any(
-        layer.kind == "max_pool" and ((layer.kernel, layer.stride) != (2, 2) or layer.ceil)
-        for layer in network.encoder.layers
-    )
-    if not overlapping:
-        yield Keeping(signs=relus - of_losses)
-        yield Keeping(features=contents, signs=relus - of_losses)
 
 
 def _work(network: Network, backend: Backend, size: Size, works: Sequence[StripWork]) -> float:

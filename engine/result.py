@@ -50,7 +50,7 @@ class Iterate:
         overwrites: copy it to keep it.
     picture : callable
         Without arguments: returns the picture of this step as it would be saved, (H, W, 3) uint8
-        RGB.
+        RGB: of `image`, or with `Options.average` of the average so far.
     scale, scales : int
         Number of the scale, from 1, and how many there are. Losses of different scales are not
         comparable.
@@ -82,11 +82,12 @@ class StylizeResult:
     Parameters
     ----------
     image : ndarray of shape (H, W, 3)
-        The best picture, uint8 RGB.
+        The best picture, uint8 RGB; with `Options.average`, the average of the last scale's.
     status : Status
         Why the run ended.
     loss : float
-        Objective of the best image; infinite if a scale was interrupted before its first step.
+        Objective of the best image; infinite if a scale was interrupted before its first step. The
+        average is not evaluated.
     losses : mapping of str to float
         Its weighted terms, by the gradient graph's output names.
     iterations, evaluations : int

@@ -1,13 +1,13 @@
-"""What a checkpoint's header says, written and read: the one place that knows its keys.
+"""What a checkpoint's header says of its run: what stays the same, written and read.
 
-A header comes from a file, so it is an attack until it has been read here.
+`impasto.engine.progress` is the rest of it: how far the run is. A header comes from a file, so it
+is an attack until it has been read here.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +15,22 @@ import numpy as np
 
 from impasto.engine.canvas import Canvas
 from impasto.engine.checkpoint import Snapshot, picture_digest
+from impasto.engine.header_values import damaged, typed
 from impasto.engine.inputs import Inputs, Subject
-from impasto.engine.optimizers import OptimizerState
 from impasto.engine.option_files import with_files
 from impasto.engine.options import Options, current_names
 from impasto.engine.preparation import Prepared
-from impasto.engine.result import FloatArray
 from impasto.engine.scales import total_iterations
 from impasto.engine.srgb import ByteArray
 from impasto.errors import CheckpointError, UsageError
 
 __all__ = [
-    "Progress",
     "Recorded",
     "check_digests",
     "check_same_run",
     "digests_of",
     "header_of",
-    "progress_of",
     "recorded_in",
-    "snapshot_of",
 ]
 
 RUN = 1
@@ -88,42 +84,6 @@ class Recorded:
         return total_iterations(self.options.schedule)
 
 
-@dataclass(frozen=True)
-class Progress:
-    """How far a run is.
-
-    Parameters
-    ----------
-    scale : int
-        Index of the scale.
-    iteration : int
-        Steps done, over all scales.
-    evaluations_before : int
-        Evaluations at smaller scales.
-    seconds : float
-        Wall time of the optimisation so far.
-    best : ndarray, optional
-        Best image of this scale, or the one it is to begin from, (1, 3, H, W); None at the start.
-    loss : float
-        Of `best`; infinite where it was not evaluated.
-    evaluations : int
-        Evaluations at this scale.
-    losses : mapping of str to float
-        Terms of `loss`.
-    state : OptimizerState, optional
-    """
-
-    scale: int = 0
-    iteration: int = 0
-    evaluations_before: int = 0
-    seconds: float = 0.0
-    best: FloatArray | None = None
-    loss: float = math.inf
-    evaluations: int = 0
-    losses: Mapping[str, float] = field(default_factory=dict)
-    state: OptimizerState | None = None
-
-
 def digests_of(inputs: Inputs) -> dict[str, Any]:
     """Return the digests of the pictures of a run."""
     return {
@@ -163,27 +123,6 @@ def header_of(
     }
 
 
-def snapshot_of(header: Mapping[str, Any], progress: Progress) -> Snapshot:
-    """Return what to store."""
-    state = progress.state
-    arrays = {} if progress.best is None else {"best": progress.best}
-    told: dict[str, Any] = {
-        "scale": progress.scale,
-        "iteration": progress.iteration,
-        "evaluations_before": progress.evaluations_before,
-        "seconds": progress.seconds,
-        "loss": progress.loss if math.isfinite(progress.loss) else None,
-        "evaluations": progress.evaluations,
-        "losses": {name: value for name, value in progress.losses.items() if math.isfinite(value)},
-        "optimizer": None,
-    }
-    if state is None:
-        return Snapshot({**header, "progress": told}, arrays)
-    told["optimizer"] = dict(state.numbers)
-    arrays |= {f"optimizer.{name}": value for name, value in state.arrays.items()}
-    return Snapshot({**header, "progress": told}, arrays, state.pairs)
-
-
 def recorded_in(snapshot: Snapshot) -> Recorded:
     """Return what a snapshot says of its run.
 
@@ -198,73 +137,26 @@ def recorded_in(snapshot: Snapshot) -> Recorded:
             f"The checkpoint's run is of version {header.get('run')!r}; this Impasto reads version "
             f"{RUN}. Resume it with the version that wrote it, or start the run again."
         )
-    styles = _typed(header, "styles", list)
+    styles = typed(header, "styles", list)
     if not all(isinstance(path, str | None) for path in (header.get("content"), *styles)):
-        raise _damaged("content")
-    candidate, note = _typed(header, "candidate", dict), _typed(header, "note", dict)
+        raise damaged("content")
+    candidate, note = typed(header, "candidate", dict), typed(header, "note", dict)
     if not all(isinstance(value, str) for value in (*candidate.values(), *note.values())):
-        raise _damaged("note")
-    options, canvas = _options(_typed(header, "options", dict)), _canvas(header.get("canvas"))
+        raise damaged("note")
+    options, canvas = _options(typed(header, "options", dict)), _canvas(header.get("canvas"))
     if canvas and (options.content_layers or options.init == "content"):
-        raise _damaged("options")
+        raise damaged("options")
     if canvas and options.size != canvas.longest_side:
-        raise _damaged("canvas")
+        raise damaged("canvas")
     return Recorded(
         options=options,
         content=header.get("content"),
         canvas=canvas,
         styles=tuple(styles),
-        digests=_typed(header, "digests", dict),
-        executions=tuple(_typed(header, "executions", list)),
+        digests=typed(header, "digests", dict),
+        executions=tuple(typed(header, "executions", list)),
         candidate=candidate,
         note=note,
-    )
-
-
-def progress_of(snapshot: Snapshot, sizes: list[tuple[int, int]]) -> Progress:
-    """Return how far the run of a snapshot is.
-
-    Parameters
-    ----------
-    snapshot : Snapshot
-    sizes : list of (height, width)
-        Of the scales.
-
-    Raises
-    ------
-    CheckpointError
-        If numbers or arrays do not fit the run.
-    """
-    told = _typed(snapshot.header, "progress", dict)
-    counts = [_typed(told, key, int) for key in ("scale", "iteration", "evaluations_before")]
-    evaluations = _typed(told, "evaluations", int)
-    scale, iteration, before = counts
-    seconds, loss = told.get("seconds"), told.get("loss")
-    losses = _typed(told, "losses", dict)
-    if min(*counts, evaluations) < 0 or scale >= len(sizes):
-        raise _damaged("progress")
-    for number in (seconds, 0.0 if loss is None else loss, *losses.values()):
-        # As they are written: a whole number could be one that no float can hold.
-        if type(number) is not float or not math.isfinite(number):
-            raise _damaged("progress")
-    best = snapshot.arrays.get("best")
-    if best is not None and best.shape != (1, 3, *sizes[scale]):
-        raise CheckpointError(
-            f"The checkpoint's image is of shape {best.shape}; scale {scale + 1} of the run has "
-            f"{(1, 3, *sizes[scale])}. It is damaged, or of another run."
-        )
-    if best is None and (scale or iteration):
-        raise _damaged("best")
-    return Progress(
-        scale=scale,
-        iteration=iteration,
-        evaluations_before=before,
-        seconds=seconds,
-        best=best,
-        loss=math.inf if loss is None else loss,
-        evaluations=evaluations,
-        losses=losses,
-        state=_state(snapshot, told.get("optimizer")),
     )
 
 
@@ -283,9 +175,9 @@ def check_digests(inputs: Inputs, recorded: Recorded) -> None:
             raise _changed(what)
     if found["masks"] != expected.get("masks", []):  # none in checkpoints from before there were
         raise _changed("A mask, or the transparent part of the content picture,")
-    styles = _typed(expected, "styles", list)
+    styles = typed(expected, "styles", list)
     if len(styles) != len(recorded.styles):
-        raise _damaged("styles")
+        raise damaged("styles")
     if len(found["styles"]) != len(styles):
         raise CheckpointError(
             f"{len(found['styles'])} style pictures were given; the run has {len(styles)}. Give "
@@ -343,19 +235,6 @@ def _changed(what: str) -> CheckpointError:
     )
 
 
-def _state(snapshot: Snapshot, numbers: Any) -> OptimizerState | None:
-    if numbers is None:
-        return None
-    if not isinstance(numbers, dict):
-        raise _damaged("optimizer")
-    arrays = {
-        name.removeprefix("optimizer."): value
-        for name, value in snapshot.arrays.items()
-        if name.startswith("optimizer.")
-    }
-    return OptimizerState(numbers, arrays, snapshot.pairs)
-
-
 def _options(told: Mapping[str, Any]) -> Options:
     names = {item.name for item in fields(Options)}
     values = current_names(told)
@@ -394,18 +273,4 @@ def _canvas(told: Any) -> Canvas | None:
     try:
         return Canvas.from_dict(told)
     except (AttributeError, TypeError, ValueError, UsageError) as error:
-        raise _damaged("canvas") from error
-
-
-def _typed(group: Mapping[str, Any], key: str, kind: type) -> Any:
-    value = group.get(key)
-    if type(value) is not kind:
-        raise _damaged(key)
-    return value
-
-
-def _damaged(key: str) -> CheckpointError:
-    return CheckpointError(
-        f"The checkpoint's header is damaged: {key!r} is not what it should be. Start the run "
-        "again."
-    )
+        raise damaged("canvas") from error

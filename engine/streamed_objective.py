@@ -11,6 +11,7 @@ from impasto.engine.streaming import StreamedNetwork, Sums
 from impasto.engine.style_losses import style_term
 from impasto.engine.style_targets import targets_of_term
 from impasto.export.guides import layer_of
+from impasto.export.normalized import LEAST_NORM
 
 __all__ = ["StreamedObjective"]
 
@@ -51,6 +52,8 @@ class StreamedObjective:
         """
         sums = self._streamed.forward(image, self._targets)
         losses, coefficients = self._losses_and_coefficients(sums)
+        if self._streamed.network.form.normalized:
+            coefficients = self._normalized(image, coefficients)
         self._streamed.backward(image, coefficients, self._targets, self._gradient)
         self.evaluations += 1
         self.losses = losses
@@ -59,24 +62,47 @@ class StreamedObjective:
     def _losses_and_coefficients(
         self, sums: Sums
     ) -> tuple[dict[str, float], dict[str, FloatArray]]:
-        """Return the weighted terms, and S and c of `impasto.export.strip_graphs`; in float64."""
+        """Return the weighted terms, and S and c of `impasto.export.strip_graphs`; in float64.
+
+        With normalised gradients S and c are without weight.
+        """
         losses: dict[str, float] = {}
         coefficients: dict[str, FloatArray] = {}
         network, weights, dtype = self._streamed.network, self._weights, self._streamed.dtype
+        normalized = network.form.normalized
         for name in network.content_layers:
-            per_element = weights[f"content_weight.{name}"] / self._streamed.elements(name)
-            losses[f"content_loss.{name}"] = per_element * sums.differences[name]
+            weight = weights[f"content_weight.{name}"]
+            per_element = (1.0 if normalized else weight) / self._streamed.elements(name)
+            loss = per_element * sums.differences[name]
+            losses[f"content_loss.{name}"] = weight * loss if normalized else loss
             coefficients[f"content_coefficient.{name}"] = np.array(2 * per_element, dtype)
         for name in network.style_terms:
+            weight = weights[f"style_weight.{name}"]
             term = style_term(
                 network.form.statistic,
                 sums.of_term(name, self._streamed.cells(layer_of(name))),
                 targets_of_term(network.form.statistic, self._targets, name),
-                weights[f"style_weight.{name}"],
+                1.0 if normalized else weight,
             )
-            losses[f"style_loss.{name}"] = term.loss
+            losses[f"style_loss.{name}"] = weight * term.loss if normalized else term.loss
             for kind, value in term.coefficients.items():
                 coefficients[f"{kind}.{name}"] = value.astype(dtype)
         losses["tv_loss"] = weights["tv_weight"] * sums.variation
         coefficients["tv_weight"] = np.array(weights["tv_weight"], dtype)
         return losses, coefficients
+
+    def _normalized(
+        self, image: FloatArray, coefficients: dict[str, FloatArray]
+    ) -> dict[str, FloatArray]:
+        """Return S and c with weights, and divided by the norms over the whole image."""
+        norms = self._streamed.norms(image, coefficients, self._targets)
+        scaled = {}
+        for name, value in coefficients.items():
+            kind, _, term = name.partition(".")
+            share = 1.0
+            if term:  # not the total variation's
+                loss = "content" if kind.startswith("content") else "style"
+                weight = self._weights[f"{loss}_weight.{term}"]
+                share = weight / (norms[f"{loss}.{term}"] + LEAST_NORM)
+            scaled[name] = (value * share).astype(value.dtype)
+        return scaled

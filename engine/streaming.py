@@ -9,28 +9,22 @@ rest is computed again in the backward pass, except for what `Keeping` names.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from impasto.engine.backends.base import Backend, FloatArray
 from impasto.engine.network import Network
-from impasto.engine.parts import Part, Parts, Workers, run_in_order
-from impasto.engine.stored import Features, Signs, Stored, rows_of
+from impasto.engine.parts import Workers
+from impasto.engine.scatter import Scatter
+from impasto.engine.stored import Features, Signs, Stored
+from impasto.engine.strip_runs import Arrays, StripRuns, terms_in
 from impasto.engine.style_losses import PictureSums
-from impasto.export.guides import layer_of
-from impasto.export.strip_graphs import build_strip_backward, build_strip_forward
-from impasto.export.strips import Rows, Segment, Strip, segments_of, strips_of
+from impasto.export.strips import Segment
 
 __all__ = ["Keeping", "StreamedNetwork", "Streaming", "Sums"]
-
-Arrays = Mapping[str, FloatArray]
-
-BY_ROWS = ("content", "content_guide", "guide")
-"""What the names of targets that are cut by rows begin with."""
 
 Matrix = npt.NDArray[np.float64]
 
@@ -79,7 +73,7 @@ class Sums:
     differences : dict of str to float
         Σ (F − P)² by layer.
     variation : float
-        Σ (dx² + dy²) / 2.
+        Σ (dx² + dy²) / 2, or Σ |dx| + |dy|.
     """
 
     grams: dict[str, Matrix] = field(default_factory=dict)
@@ -125,31 +119,16 @@ class StreamedNetwork:
         self.size = size
         self.streaming = streaming
         self.dtype = np.dtype(dtype)
-        self._lowering = lowering
-        self._workers = workers
-        self._parts = Parts(backend)
-        self.segments = segments_of(network.encoder.layers)
+        self._runs = StripRuns(network, backend, lowering, size, streaming.rows, workers, dtype)
         self._sizes = network.feature_sizes(size)
-        inputs = [size, *(self._sizes[segment.output.name] for segment in self.segments)]
-        self._widths = [width for _, width in inputs]
-        self._shapes = [
-            (segment.output.out_channels, *size)
-            for segment, size in zip(self.segments, inputs[1:], strict=True)
-        ]
         # Kept from one evaluation to the next: fresh memory costs more time than computing on it.
         self._outputs: dict[int, FloatArray] = {}
         self._kept: dict[str, Stored] = {}
-        self._strips = [
-            strips_of(segment, height, rows, network.wraps)
-            for segment, (height, _), rows in zip(
-                self.segments, inputs[:-1], streaming.rows, strict=True
-            )
-        ]
 
     @property
     def part_count(self) -> int:
         """Parts of one pass."""
-        return sum(map(len, self._strips))
+        return sum(map(len, self._runs.strips))
 
     def elements(self, layer: str) -> int:
         """Return C h w of a layer's feature map."""
@@ -183,22 +162,22 @@ class StreamedNetwork:
         channel_sums: dict[str, Matrix] = {}
         wanted = {*features, *grams, *means}
         value = image[0]
-        for segment in self.segments:
-            wanted -= set(_in(segment, wanted))
+        for segment in self._runs.segments:
+            wanted -= set(terms_in(segment, wanted))
             output = self._output(segment) if wanted else None
-            for strip, found in self._run_forward(
+            for strip, found in self._runs.forward(
                 segment,
                 value,
                 targets=guides,
-                features=_in(segment, features),
-                grams=_in(segment, grams),
-                guided=_in(
+                features=terms_in(segment, features),
+                grams=terms_in(segment, grams),
+                guided=terms_in(
                     segment, [n for n in {*grams, *means} if f"guide.{n}" in (guides or {})]
                 ),
-                sums=_in(segment, means),
+                sums=terms_in(segment, means),
                 output=bool(wanted),
             ):
-                for name in _in(segment, features):
+                for name in terms_in(segment, features):
                     maps[name][0, :, strip[name].owned.slice] = found[f"features.{name}"][0]
                 _add_up(sums, found, "gram.")
                 _add_up(channel_sums, found, "sum.")
@@ -219,13 +198,13 @@ class StreamedNetwork:
         keeping, network = self.streaming.keeping, self.network
         sums = Sums()
         value = image[0]
-        for segment in self.segments:
-            output = self._output(segment) if segment is not self.segments[-1] else None
-            features = _in(segment, keeping.features)
-            signs = _in(segment, keeping.signs - keeping.features)
-            contents = _in(segment, network.content_layers)
-            styles, moments = _in(segment, network.style_terms), network.form.moments
-            for strip, found in self._run_forward(
+        for segment in self._runs.segments:
+            output = self._output(segment) if segment is not self._runs.segments[-1] else None
+            features = terms_in(segment, keeping.features)
+            signs = terms_in(segment, keeping.signs - keeping.features)
+            contents = terms_in(segment, network.content_layers)
+            styles, moments = terms_in(segment, network.style_terms), network.form.moments
+            for strip, found in self._runs.forward(
                 segment,
                 value,
                 targets=targets,
@@ -235,7 +214,7 @@ class StreamedNetwork:
                 grams=styles if "products" in moments else (),
                 sums=styles if "sums" in moments else (),
                 squares=styles if "squares" in moments else (),
-                guided=_in(segment, network.guided_terms),
+                guided=terms_in(segment, network.guided_terms),
                 content_guided=network.guides.content,
                 output=output is not None,
                 total_variation=segment.index == 0,
@@ -257,6 +236,25 @@ class StreamedNetwork:
                 value = output
         return sums
 
+    def norms(self, image: FloatArray, coefficients: Arrays, targets: Arrays) -> dict[str, float]:
+        """Return Σ |cotangent| of each loss at its layer, by ``style.<term>``, ``content.<layer>``.
+
+        A pass between the two, for normalised gradients. It computes the layers again up to the
+        last loss of each segment, except for what is kept.
+        """
+        network, found = self.network, dict[str, float]()
+        losses = (*network.style_terms, *network.content_layers)
+        for segment in self._runs.segments:
+            if not terms_in(segment, losses):
+                continue
+            kept = self._kept_of(segment, self.streaming.keeping.features)
+            read = self._input(segment, image)
+            for _, parts in self._runs.norms(segment, read, coefficients, targets, kept):
+                for output, value in parts.items():
+                    name = output.removeprefix("norm.")
+                    found[name] = found.get(name, 0.0) + float(value)
+        return found
+
     def backward(
         self, image: FloatArray, coefficients: Arrays, targets: Arrays, gradient: FloatArray
     ) -> None:
@@ -264,19 +262,38 @@ class StreamedNetwork:
 
         On the way down, the cotangent of each pooling's output takes the place of the output.
         """
-        for segment in reversed(self.segments):
+        keeping = self.streaming.keeping
+        for segment in reversed(self._runs.segments):
             first = segment.index == 0
-            read = image[0] if first else self._outputs[segment.index - 1]
-            scatter = _Scatter(gradient[0] if first else read, self._strips[segment.index])
-            for strip, found in self._run_backward(segment, read, coefficients, targets):
+            read = self._input(segment, image)
+            scatter = Scatter(gradient[0] if first else read, self._runs.strips[segment.index])
+            for strip, found in self._runs.backward(
+                segment,
+                read,
+                coefficients,
+                targets,
+                self._kept_of(segment, keeping.features),
+                self._kept_of(segment, keeping.signs - keeping.features),
+                self._outputs.get(segment.index),
+            ):
                 scatter.add(strip, found["gradient"][0])
             scatter.finish()
+
+    def _input(self, segment: Segment, image: FloatArray) -> FloatArray:
+        """Return what a segment reads, (C, h, w)."""
+        return image[0] if segment.index == 0 else self._outputs[segment.index - 1]
 
     def _output(self, segment: Segment) -> FloatArray:
         """Return the array for a segment's output, (C, h, w)."""
         if segment.index not in self._outputs:
-            self._outputs[segment.index] = np.empty(self._shapes[segment.index], self.dtype)
+            last = segment.output
+            shape = (last.out_channels, *self._sizes[last.name])
+            self._outputs[segment.index] = np.empty(shape, self.dtype)
         return self._outputs[segment.index]
+
+    def _kept_of(self, segment: Segment, names: Collection[str]) -> dict[str, Stored]:
+        """Return those of a segment's activations that the forward pass has kept."""
+        return {name: self._kept[name] for name in terms_in(segment, names)}
 
     def _store(self, name: str) -> Stored:
         """Return where a layer's activation is kept."""
@@ -285,148 +302,6 @@ class StreamedNetwork:
             channels = self.network.encoder.channels(name)
             self._kept[name] = kind(channels, *self._sizes[name], self.dtype)
         return self._kept[name]
-
-    # -- one segment -----------------------------------------------------------------------------
-
-    def _run_forward(
-        self,
-        segment: Segment,
-        value: FloatArray,
-        *,
-        targets: Arrays | None = None,
-        features: tuple[str, ...] = (),
-        grams: tuple[str, ...] = (),
-        sums: tuple[str, ...] = (),
-        squares: tuple[str, ...] = (),
-        contents: tuple[str, ...] = (),
-        signs: tuple[str, ...] = (),
-        guided: tuple[str, ...] = (),
-        content_guided: bool = False,
-        output: bool,
-        total_variation: bool = False,
-    ) -> Iterator[tuple[Strip, Arrays]]:
-        width = self._widths[segment.index]
-        given = (features, grams, sums, squares, contents, signs, guided, content_guided)
-        asked = (*given, output, total_variation)
-
-        def work(strip: Strip) -> dict[str, FloatArray]:
-            part = self._parts.get(
-                ("forward", segment.index, strip.shape, *asked),
-                lambda: build_strip_forward(
-                    self.network.encoder, segment, strip, width,
-                    features=features, grams=grams, sums=sums, squares=squares,
-                    contents=contents, signs=signs,
-                    guided=guided, content_guided=content_guided,
-                    output=output, total_variation=total_variation,
-                    lowered_for=self._lowering, dtype=self.dtype, wraps=self.network.wraps,
-                ),
-            )  # fmt: skip
-            np.copyto(part.inputs["input"][0], rows_of(value, strip.read))
-            _read_targets(part, strip, targets or {})
-            return part.run()
-
-        strips = self._strips[segment.index]
-        return run_in_order(self._workers, work, strips)
-
-    def _run_backward(
-        self,
-        segment: Segment,
-        value: FloatArray,
-        coefficients: Arrays,
-        targets: Arrays,
-    ) -> Iterator[tuple[Strip, Arrays]]:
-        width = self._widths[segment.index]
-        styles = _in(segment, self.network.style_terms)
-        guided = _in(segment, self.network.guided_terms)
-        contents = _in(segment, self.network.content_layers)
-        keeping = self.streaming.keeping
-        features = _in(segment, keeping.features)
-        signs = _in(segment, keeping.signs - keeping.features)
-        cotangent = self._outputs.get(segment.index)
-        strips = self._strips[segment.index]
-        # On a torus the last strips read the first rows, whose cotangents have replaced them then.
-        height, reach = value.shape[1], max(strip.read.stop for strip in strips)
-        behind = rows_of(value, Rows(height, reach)).copy() if reach > height else None
-
-        def work(strip: Strip) -> dict[str, FloatArray]:
-            part = self._parts.get(
-                ("backward", segment.index, strip.shape),
-                lambda: build_strip_backward(
-                    self.network.encoder, segment, strip, width,
-                    styles=styles, moments=self.network.form.moments,
-                    contents=contents, kept=features, signs=signs,
-                    guided=guided, content_guided=self.network.guides.content,
-                    cotangent=cotangent is not None, total_variation=segment.index == 0,
-                    lowered_for=self._lowering,
-                    dtype=self.dtype, wraps=self.network.wraps,
-                ),
-            )  # fmt: skip
-            inputs = part.inputs
-            if "input" in inputs:
-                np.copyto(inputs["input"][0], rows_of(value, strip.read, behind))
-            if cotangent is not None:
-                np.copyto(inputs["cotangent"][0], cotangent[:, strip.written.slice])
-            for name in (*features, *signs):
-                if f"kept.{name}" in inputs:
-                    self._kept[name].read(strip[name].rows, inputs[f"kept.{name}"])
-            _read_targets(part, strip, targets)
-            for name, number in coefficients.items():
-                if name in inputs:
-                    np.copyto(inputs[name], number)
-            return part.run()
-
-        return run_in_order(self._workers, work, strips)
-
-
-class _Scatter:
-    """Add up what strips carry back, into an array that strips below still read.
-
-    A strip's gradient covers the rows it has read; the last of them the next strip reads, and adds
-    to, as well. Those wait in a buffer of their own, so that `out` may be the very array that is
-    read. On a torus, so does until the end what belongs to rows beyond the borders.
-
-    Parameters
-    ----------
-    out : ndarray of shape (C, H, W)
-    strips : sequence of Strip
-        From top to bottom, as they will be added.
-    """
-
-    def __init__(self, out: FloatArray, strips: Sequence[Strip]) -> None:
-        self._out = out
-        self._next_read = {strip: below.read.start for strip, below in pairwise(strips)}
-        self._waiting: FloatArray = np.empty((len(out), 0, out.shape[2]), out.dtype)
-        self._beyond: list[tuple[int, FloatArray]] = []
-
-    def add(self, strip: Strip, part: FloatArray) -> None:
-        """Add `part`, of shape (C, rows read, W); it is changed."""
-        waiting = self._waiting.shape[1]
-        part[:, :waiting] += self._waiting
-        start = strip.read.start
-        stop = self._next_read.get(strip, strip.read.stop)
-        self._write(start, part[:, : stop - start])
-        self._waiting = part[:, stop - start :].copy()
-
-    def _write(self, start: int, part: FloatArray) -> None:
-        height, rows = self._out.shape[1], part.shape[1]
-        above = min(max(0, -start), rows)
-        inside = max(above, min(rows, height - start))
-        for row in (*range(above), *range(inside, rows)):
-            self._beyond.append(((start + row) % height, part[:, row].copy()))
-        if inside > above:
-            self._out[:, start + above : start + inside] = part[:, above:inside]
-
-    def finish(self) -> None:
-        """Add what belongs to rows beyond the borders: they are rows at the opposite one."""
-        for row, values in self._beyond:
-            self._out[:, row] += values
-
-
-def _in(segment: Segment, terms: Collection[str]) -> tuple[str, ...]:
-    """Return those of `terms`, or of layers, that are of the segment's layers, in its order."""
-    order = {layer.name: place for place, layer in enumerate(segment.layers)}
-    found = [term for term in sorted(terms) if layer_of(term) in order]
-    return tuple(sorted(found, key=lambda term: order[layer_of(term)]))
 
 
 def _add_up(sums: dict[str, Matrix], found: Arrays, prefix: str) -> None:
@@ -438,11 +313,3 @@ def _add_up(sums: dict[str, Matrix], found: Arrays, prefix: str) -> None:
                 sums[term] += value
             else:
                 sums[term] = value.astype(np.float64)
-
-
-def _read_targets(part: Part, strip: Strip, targets: Arrays) -> None:
-    """Fill in the owned rows of content targets and guides."""
-    for name, array in part.inputs.items():
-        kind, _, term = name.partition(".")
-        if kind in BY_ROWS:
-            np.copyto(array, targets[name][:, :, strip[layer_of(term)].owned.slice])

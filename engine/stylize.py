@@ -23,16 +23,9 @@ from impasto.engine.painting import Painting, Stopwatch
 from impasto.engine.parts import Workers
 from impasto.engine.plan import Plan
 from impasto.engine.preparation import Prepared, prepare
+from impasto.engine.progress import Progress, progress_of, snapshot_of
 from impasto.engine.result import Callback, StylizeResult
-from impasto.engine.resumption import (
-    Progress,
-    Recorded,
-    check_digests,
-    header_of,
-    progress_of,
-    recorded_in,
-    snapshot_of,
-)
+from impasto.engine.resumption import Recorded, check_digests, header_of, recorded_in
 from impasto.errors import CheckpointError
 from impasto.export.lowerings import LOWERINGS
 from impasto.models.weights.cache import cache_directory

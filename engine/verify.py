@@ -25,8 +25,10 @@ from impasto.engine.backends.base import Backend, CompiledGraph, FloatArray, Pre
 from impasto.engine.machine import processor_name
 from impasto.engine.network import Network
 from impasto.engine.remembered import key_of, recall, remember
+from impasto.engine.scatter import Scatter
 from impasto.engine.streamed_objective import StreamedObjective
 from impasto.engine.streaming import Keeping, StreamedNetwork, Streaming
+from impasto.engine.strip_runs import StripRuns
 from impasto.engine.style_losses import style_term
 from impasto.engine.style_targets import mean_layers, style_targets
 from impasto.export.gradient import light_feature_graph, light_gradient_graph
@@ -170,11 +172,11 @@ def _compare(
     inputs = _probe_inputs(network, outputs, size)
     judge = _compiled(reference, network, "portable", size)
     expected = _run(judge, inputs, image)
-    # Weigh each term by its inverse, so that none drowns the others.
+    # Weigh each term by its inverse, so that none drowns the others; normalised ones do not.
     balanced = {
         _weight_name(term): np.array(1 / max(float(value), 1e-20), np.float32)
         for term, value in expected.items()
-        if term not in ("loss", "gradient")
+        if term not in ("loss", "gradient") and (term == "tv_loss" or not network.form.normalized)
     }
     inputs = {**inputs, **balanced}
     expected = _run(judge, inputs, image)
@@ -364,7 +366,7 @@ def _key(
 def graph_sources() -> str:
     """Return a digest of the code that makes the graphs: other code, other verdicts."""
     digest = hashlib.sha256(__version__.encode())
-    makers = (StreamedNetwork, StreamedObjective, style_term, style_targets)
+    makers = (StreamedNetwork, StripRuns, Scatter, StreamedObjective, style_term, style_targets)
     strips = (sys.modules[maker.__module__] for maker in makers)
     sources = [Path(module.__file__ or "") for module in strips]
     for source in (*sorted(Path(impasto.export.__file__).parent.rglob("*.py")), *sources):

@@ -126,15 +126,17 @@ def strip_work(network: Network, size: Size, streaming: Streaming) -> StripWork:
     multiplications, parts, largest, compiled = 0.0, 0, 0, 0
     height = size[0]
     again = _computed_again(network, streaming.keeping)
+    for_norms = _computed_for_norms(network, streaming.keeping)
     copies = _guided_copies(network)
     for segment, rows in zip(segments, streaming.rows, strict=True):
-        weights = 2 * _weight_bytes(network, segment.layers) + _weight_bytes(
-            network, [layer for layer in segment.layers if layer.name in again]
+        weights = 2 * _weight_bytes(network, segment.layers) + sum(
+            _weight_bytes(network, [layer for layer in segment.layers if layer.name in others])
+            for others in (again, for_norms)
         )
         for strip, count in strip_kinds(segment, height, rows, network.wraps):
             compiled += weights
             parts += count
-            multiplications += count * _strip_work(network, strip, sizes, again)
+            multiplications += count * _strip_work(network, strip, sizes, again, for_norms)
             largest = max(largest, _part_bytes(strip, sizes, again, copies))
         height = sizes[segment.output.name][0]
     multiplications += regions_work(network, size)
@@ -143,7 +145,9 @@ def strip_work(network: Network, size: Size, streaming: Streaming) -> StripWork:
         stored += FLOAT * _elements(segment.output, sizes)
     kept = _kept_bytes(network, streaming.keeping, sizes)
     # Outputs are written, read twice, and read and written as cotangents; the kept once each way.
-    moved = 5 * stored + 2 * kept
+    # A pass for norms reads both once more.
+    passes = network.form.normalized
+    moved = (5 + passes) * stored + (2 + passes) * kept
     return StripWork(multiplications, parts, stored + kept, largest, moved, compiled)
 
 
@@ -168,13 +172,17 @@ def _per_row(network: Network, layer: LayerLike, width: int) -> float:
 
 
 def _strip_work(
-    network: Network, strip: Strip, sizes: Mapping[str, Size], again: frozenset[str]
+    network: Network,
+    strip: Strip,
+    sizes: Mapping[str, Size],
+    again: frozenset[str],
+    for_norms: frozenset[str],
 ) -> float:
     total = 0.0
     for item in strip.layers:
         layer = item.layer
         if layer.kind == "convolution":
-            times = 3 if layer.name in again else 2
+            times = 2 + (layer.name in again) + (layer.name in for_norms)
             total += times * _per_row(network, layer, sizes[layer.name][1]) * len(item.rows)
             # Backward, a convolution computes the rows it has read: those of its padding more.
             extra = (layer.kernel - layer.stride) / layer.stride
@@ -200,6 +208,23 @@ def _computed_again(network: Network, keeping: Keeping) -> frozenset[str]:
             else:
                 # A max pooling compares its input; its mask is in the signs of the ReLU before.
                 value_needed = layer.name in of_losses
+    return frozenset(found)
+
+
+def _computed_for_norms(network: Network, keeping: Keeping) -> frozenset[str]:
+    """Return the convolutions that the pass between the two computes again, if there is one."""
+    if not network.form.normalized:
+        return frozenset()
+    of_losses = {*network.content_layers, *network.style_layers}
+    found = set()
+    for segment in segments_of(network.encoder.layers):
+        value_needed = False
+        for layer in reversed(segment.layers):
+            value_needed = value_needed or layer.name in of_losses
+            if layer.name in keeping.features:
+                value_needed = False
+            if layer.kind == "convolution" and value_needed:
+                found.add(layer.name)
     return frozenset(found)
 
 

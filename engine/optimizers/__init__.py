@@ -43,6 +43,11 @@ def _lbfgsb(options: Options, _directory: Path | None) -> Optimizer:
             f"--learning-rate is {options.learning_rate:g}, but --optimizer lbfgs finds its step "
             "length by a line search. Leave it out, or take lbfgs-numpy or adam."
         )
+    if options.normalize_gradients:
+        raise OptionError(
+            "--normalize-gradients makes gradients that are not the derivative of the loss, and "
+            "--optimizer lbfgs searches along lines for a lower loss. Take lbfgs-numpy or adam."
+        )
     return Lbfgsb(options.history)
 
 
@@ -82,6 +87,6 @@ def make_optimizer(options: Options, directory: Path | None = None) -> Optimizer
     Raises
     ------
     OptionError
-        If a learning rate is given to an optimizer with a line search.
+        If a learning rate or normalised gradients are given to an optimizer with a line search.
     """
     return OPTIMIZERS[options.optimizer](options, directory)

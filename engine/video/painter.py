@@ -21,8 +21,8 @@ from impasto.engine.painting import Painting, Stopwatch
 from impasto.engine.parts import Workers
 from impasto.engine.plan import MARGIN, Plan, plan_run
 from impasto.engine.preparation import Prepared, prepare
+from impasto.engine.progress import Progress
 from impasto.engine.result import Callback, FloatArray, Status, StylizeResult
-from impasto.engine.resumption import Progress
 from impasto.engine.stylize import verified_run
 from impasto.engine.video.flicker import flicker_between
 from impasto.engine.video.motion import Motion, motion_between

@@ -27,6 +27,8 @@ _OPTIONS = (
     "content_layers",
     "style_layers",
     "style_statistic",
+    "tv_norm",
+    "normalize_gradients",
     "tileable",
 )
 KINDS = ("features", "gradient")
