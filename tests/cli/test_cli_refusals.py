@@ -58,6 +58,12 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "content weight is no number": ((*JOB, "--content-weight", "nan"), "--content-weight is nan"),
     "infinite style weight": ((*JOB, "--style-weight", "inf"), "--style-weight is inf"),
     "negative TV weight": ((*JOB, "--tv-weight", "-1"), "--tv-weight is -1"),
+    "an average of everything": ((*JOB, "--average", "1"), "--average is 1.0; it takes a number"),
+    "another TV norm": ((*JOB, "--tv-norm", "l2"), "'l2'.*squared.*l1"),
+    "normalised gradients with a line search": (
+        (*JOB, "--optimizer", "lbfgs", "--normalize-gradients"),
+        "not the derivative of the loss.*lbfgs-numpy or adam",
+    ),
     "negative threads": ((*JOB, "--threads", "-1"), "--threads is -1"),
     "no value": ((*JOB, "--size"), "'--size' requires an argument"),
     # Blend weights

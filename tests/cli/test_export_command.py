@@ -64,6 +64,24 @@ def test_a_torus(kind: str, impasto: Impasto, tmp_path: Path) -> None:
     assert impasto("export", "nin", "--tileable", "-o", tmp_path / "nin.onnx").code == 2
 
 
+def test_other_losses_say_so(impasto: Impasto, tmp_path: Path) -> None:
+    plain, other = tmp_path / "plain.onnx", tmp_path / "other.onnx"
+    assert impasto("export", "vgg19", *SHALLOW, "-o", plain).code == 0
+    asked = ("--tv-norm", "l1", "--normalize-gradients")
+    assert impasto("export", "vgg19", *SHALLOW, *asked, "-o", other).code == 0
+    assert outputs(other) == outputs(plain)
+    one, two = (
+        {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+        for path in (plain, other)
+    )
+    assert {key for key in two if one.get(key) != two[key]} == {
+        "impasto.tv_loss",
+        "impasto.gradient",
+    }
+    assert two["impasto.tv_loss"] == "w sum over the (H-1)(W-1) interior of (|dx| + |dy|)"
+    assert two["impasto.gradient"].endswith("Not the derivative of loss")
+
+
 def test_overwrite(impasto: Impasto, tmp_path: Path) -> None:
     out = tmp_path / "features.onnx"
     out.write_text("old")

@@ -84,9 +84,30 @@ def test_weights_multiply_those_of_the_losses() -> None:
     )
     network = network_for(load_model("vgg19"), options)
     assert network.style_layers == ("relu1_1", "relu2_1")
-    found = {name: float(value) for name, value in weights_for(network, options).items()}
+    found = {name: float(value) for name, value in weights_for(network, options, (64, 48)).items()}
     assert found["content_weight.relu2_1"] == 6
     assert (found["style_weight.relu1_1"], found["style_weight.relu2_1"]) == (10, 5)
+
+
+def test_normalised_weights_are_divided_by_the_longest_side_of_their_target() -> None:
+    """A Gram matrix has C; a feature map C, h or w, whichever is the most."""
+    options = replace(
+        QUICK,
+        content_layers=("relu2_1=3", "relu1_1"),
+        style_layers=("relu2_1=0.5", "relu1_1"),
+        style_weight=10.0,
+        content_weight=2.0,
+        normalize_weights=True,
+    )
+    network = network_for(load_model("vgg19"), options)
+    for size, sides in (((64, 48), (128, 64)), ((300, 200), (150, 300)), ((20, 400), (200, 400))):
+        weights = weights_for(network, options, size)
+        found = {name: float(value) for name, value in weights.items()}
+        assert found["content_weight.relu2_1"] == pytest.approx(6 / sides[0])
+        assert found["content_weight.relu1_1"] == pytest.approx(2 / sides[1])
+        assert found["style_weight.relu2_1"] == pytest.approx(5 / 128)
+        assert found["style_weight.relu1_1"] == pytest.approx(10 / 64)
+        assert found["tv_weight"] == pytest.approx(options.tv_weight)
 
 
 def test_a_weight_scales_its_term_of_a_run() -> None:

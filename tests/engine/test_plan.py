@@ -14,9 +14,10 @@ from streamed_networks import network_of, streamed_in_double, task_of
 
 from impasto.engine import plan as plan_module
 from impasto.engine.backends import open_backend
+from impasto.engine.keepings import keepings
 from impasto.engine.network import network_for
 from impasto.engine.options import Options
-from impasto.engine.plan import Plan, Request, budget_of, keepings, largest_size, plan_run
+from impasto.engine.plan import Plan, Request, budget_of, largest_size, plan_run
 from impasto.engine.presets import preset_options
 from impasto.engine.streaming import Keeping
 from impasto.errors import OptionError

@@ -25,6 +25,9 @@ RUNS = {
     "tiled": replace(SHORT, tile="16"),
     "noise": replace(SHORT, init="noise", scales="1", iterations=3, color="content-luma"),
     "style-match": replace(SHORT, color="style-match"),
+    "average": replace(SHORT, average=0.9),
+    "average with adam": replace(SHORT, average=0.9, optimizer="adam"),
+    "normalised in strips": replace(SHORT, normalize_gradients=True, tv_norm="l1", tile="16"),
     "content-match": replace(SHORT, color="content-match", scales="1", iterations=2),
 }
 SCIPY = replace(SHORT, optimizer="lbfgs")

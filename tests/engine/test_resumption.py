@@ -22,7 +22,8 @@ from stopped_runs import SHORT, CopyingStore, stop_after, write_pictures
 from impasto import stylize
 from impasto.engine.checkpoint import CheckpointStore, Snapshot, load_snapshot
 from impasto.engine.preparation import prepare
-from impasto.engine.resumption import OLDEST, Progress, progress_of, recorded_in, snapshot_of
+from impasto.engine.progress import Progress, progress_of, snapshot_of
+from impasto.engine.resumption import OLDEST, recorded_in
 from impasto.engine.stylize import paint_prepared, resume
 from impasto.errors import CheckpointError, UsageError
 
@@ -94,6 +95,26 @@ def test_progress_is_told_exactly(stopped: Mapping[str, Path]) -> None:
     assert again.arrays.keys() == snapshot.arrays.keys()
     assert again.pairs.keys() == snapshot.pairs.keys()
     assert len(again.pairs) > 0
+
+
+def test_an_average_is_told_with_what_is_in_it(stopped: Mapping[str, Path]) -> None:
+    sizes = [(24, 32), (48, 64)]
+    progress = progress_of(load_snapshot(stopped["lbfgs-numpy 8"]), sizes)
+    averaged = replace(progress, average=progress.best, averaged=3)
+    snapshot = snapshot_of({}, averaged)
+    again = progress_of(snapshot, sizes)
+    assert again.averaged == 3
+    np.testing.assert_array_equal(again.average, progress.best)
+    for changes in ({"averaged": 0}, {"averaged": -3}, {"averaged": 3.0}, {"averaged": None}):
+        header = {"progress": {**snapshot.header["progress"], **changes}}
+        with pytest.raises(CheckpointError, match="'averaged'"):
+            progress_of(replace(snapshot, header=header), sizes)
+    without = {name: value for name, value in snapshot.arrays.items() if name != "average"}
+    with pytest.raises(CheckpointError, match="'averaged'"):
+        progress_of(replace(snapshot, arrays=without), sizes)
+    small = {**snapshot.arrays, "average": np.zeros((1, 3, 24, 32), np.float32)}
+    with pytest.raises(CheckpointError, match="image is of shape"):
+        progress_of(replace(snapshot, arrays=small), sizes)
 
 
 def test_a_run_that_has_not_begun_has_no_arrays() -> None:

@@ -29,10 +29,10 @@ from streamed_networks import (
 from style_cases import evaluate_oracle
 
 from impasto.engine.backends import open_backend
+from impasto.engine.keepings import keepings
 from impasto.engine.network import Network
 from impasto.engine.objective import Objective, targets_of
 from impasto.engine.parts import Workers
-from impasto.engine.plan import keepings
 from impasto.engine.streamed_objective import StreamedObjective
 from impasto.engine.streaming import Keeping, StreamedNetwork, Streaming
 from impasto.export.encoder import feature_size

@@ -16,15 +16,17 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from streamed_networks import network_of, streaming_of, task_of
 
+from impasto.engine.keepings import keepings
 from impasto.engine.network import Network, network_for
 from impasto.engine.options import Options
-from impasto.engine.plan import keepings
 from impasto.engine.stored import Features, Signs
 from impasto.engine.streamed_objective import StreamedObjective
 from impasto.engine.streaming import Keeping, StreamedNetwork, Streaming
 from impasto.engine.workload import strip_work, tensor_bytes, weight_bytes, whole_work
 from impasto.export.guides import Guides
-from impasto.export.strip_graphs import build_strip_backward
+from impasto.export.losses.form import LossForm
+from impasto.export.strip_backward import build_strip_backward
+from impasto.export.strip_norms import build_strip_norms
 from impasto.export.strips import Segment, segments_of, strip_kinds, strips_of
 from impasto.models import load_model
 from impasto.models.layer import Pooling, PoolRounding
@@ -170,6 +172,40 @@ def backward_graphs(
             ),
         )
         height, width = sizes[segment.output.name]
+
+
+@settings(max_examples=30, derandomize=True, deadline=None)
+@given(cases())
+def test_a_pass_for_norms_costs_the_convolutions_in_its_graphs(case: Case) -> None:
+    network, keeping, size = case.network, case.keeping, (96, 80)
+    segments, sizes = segments_of(network.encoder.layers), network.feature_sizes(size)
+    expected, compiled = 0, 0
+    height, width = size
+    for segment in segments:
+        (strip,) = strips_of(segment, height, height)
+        names = [layer.name for layer in segment.layers]
+        model = build_strip_norms(
+            network.encoder,
+            segment,
+            strip,
+            width,
+            styles=[name for name in names if name in network.style_layers],
+            moments=network.form.moments,
+            contents=[name for name in names if name in network.content_layers],
+            kept=[name for name in names if name in keeping.features],
+        )
+        computed = {node.name for node in model.graph.node if node.op_type == "Conv"}
+        for name in computed.intersection(names):
+            weights = network.encoder.arrays[f"{name}.weight"].size
+            compiled += 4 * weights
+            expected += weights * sizes[name][0] * sizes[name][1]
+        height, width = sizes[segment.output.name]
+    cut = Streaming((96,) * len(segments), keeping)
+    normalized = replace(network, form=LossForm(normalized=True))
+    plain, more = strip_work(network, size, cut), strip_work(normalized, size, cut)
+    assert more.multiplications - plain.multiplications == pytest.approx(expected, rel=1e-9)
+    assert more.compiled_bytes - plain.compiled_bytes == compiled
+    assert more.moved_bytes - plain.moved_bytes == plain.stored_bytes
 
 
 @settings(max_examples=60, derandomize=True, deadline=None)

@@ -17,7 +17,8 @@ from style_cases import oracle_of
 
 from impasto.export.encoder import Encoder, feature_size
 from impasto.export.reference import evaluate
-from impasto.export.strip_graphs import build_strip_backward, build_strip_forward
+from impasto.export.strip_backward import build_strip_backward
+from impasto.export.strip_forward import build_strip_forward
 from impasto.export.strips import Rows, Segment, Strip, segments_of, strips_of
 from impasto.models.layer import Architecture, Layer, LayerKind, Preprocessing
 from impasto.models.weights.random_weights import random_weights

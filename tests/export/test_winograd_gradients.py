@@ -21,7 +21,7 @@ from impasto.export.gradient import build_gradient_graph
 from impasto.export.lowerings import for_probes
 from impasto.export.lowerings.winograd import Worthwhile
 from impasto.export.reference import evaluate
-from impasto.export.strip_graphs import build_strip_backward
+from impasto.export.strip_backward import build_strip_backward
 from impasto.export.strips import segments_of, strips_of
 from impasto.models import load_model
 from impasto.models.layer import Pooling

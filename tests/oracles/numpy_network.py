@@ -146,6 +146,13 @@ def gram_loss(features: F64, target: F64) -> tuple[float, F64]:
     return float(np.mean(difference**2)), share.reshape(features.shape)
 
 
+def variation_of(dx: F64, dy: F64, norm: str) -> tuple[float, F64, F64]:
+    """Return the sum over differences, and its derivative with respect to each."""
+    if norm == "l1":
+        return float(np.abs(dx).sum() + np.abs(dy).sum()), np.sign(dx), np.sign(dy)
+    return float((dx**2).sum() + (dy**2).sum()) / 2, dx, dy
+
+
 def objective(
     network: NumpyNetwork,
     image: npt.NDArray[Any],
@@ -153,33 +160,44 @@ def objective(
     style: Mapping[str, tuple[float, Any]],
     tv_weight: float,
     style_loss: Callable[[F64, Any], tuple[float, F64]] = gram_loss,
+    tv_norm: str = "squared",
+    normalized: bool = False,
 ) -> tuple[dict[str, float], F64]:
     """Return the weighted terms and the gradient.
 
     `content` and `style` map a layer to its weight and target; `style_loss` returns a loss and its
-    derivative with respect to the features.
+    derivative with respect to the features. If `normalized`, each derivative is divided by its L1
+    norm + 1e-8.
     """
+
+    def pull(weight: float, derivative: F64) -> F64:
+        if normalized:
+            derivative = derivative / (np.abs(derivative).sum() + 1e-8)
+        return weight * derivative
+
     values = network.forward(image)
     losses: dict[str, float] = {}
     cotangents: dict[str, F64] = {}
     for layer, (weight, target) in content.items():
         difference = values[layer] - target
         losses[f"content_loss.{layer}"] = weight * float(np.mean(difference**2))
-        cotangents[layer] = weight * 2 * difference / difference.size
+        cotangents[layer] = pull(weight, 2 * difference / difference.size)
     for layer, (weight, target) in style.items():
         loss, share = style_loss(values[layer], target)
         losses[f"style_loss.{layer}"] = weight * loss
-        cotangents[layer] = cotangents.get(layer, 0) + weight * share
+        cotangents[layer] = cotangents.get(layer, 0) + pull(weight, share)
     gradient = network.backward(cotangents)
 
     x = image.astype(np.float64)
     if network.wraps:
         dx, dy = x - np.roll(x, -1, 2), x - np.roll(x, -1, 1)
-        losses["tv_loss"] = tv_weight / 2 * float((dx**2).sum() + (dy**2).sum())
+        variation, dx, dy = variation_of(dx, dy, tv_norm)
+        losses["tv_loss"] = tv_weight * variation
         return losses, gradient + tv_weight * (dx + dy - np.roll(dx, 1, 2) - np.roll(dy, 1, 1))
     dx = x[:, :-1, :-1] - x[:, :-1, 1:]
     dy = x[:, :-1, :-1] - x[:, 1:, :-1]
-    losses["tv_loss"] = tv_weight / 2 * float((dx**2).sum() + (dy**2).sum())
+    variation, dx, dy = variation_of(dx, dy, tv_norm)
+    losses["tv_loss"] = tv_weight * variation
     tv = np.zeros_like(x)
     tv[:, :-1, :-1] += dx + dy
     tv[:, :-1, 1:] -= dx

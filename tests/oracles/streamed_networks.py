@@ -115,10 +115,11 @@ def task_of(
 
 def task_for(network: Network, image: npt.NDArray[np.float32]) -> Task:
     terms = network.encoder, network.content_layers, network.style_layers
-    statistic, wraps = network.form.statistic, network.wraps
-    targets = targets_for(*terms, image, statistic)
-    weights = balanced_weights(*terms, image, targets, statistic, wraps)
-    expected = evaluate_oracle(*terms, image, targets, weights, statistic, wraps)
+    form = network.form
+    kind = form.statistic, network.wraps, form.tv_norm
+    targets = targets_for(*terms, image, form.statistic)
+    weights = balanced_weights(*terms, image, targets, *kind)
+    expected = evaluate_oracle(*terms, image, targets, weights, *kind, form.normalized)
     return Task(network, image, targets, weights, *expected)
 
 

@@ -53,6 +53,8 @@ def evaluate_oracle(
     weights: Mapping[str, float],
     statistic: str = "gram",
     wraps: bool = False,
+    tv_norm: str = "squared",
+    normalized: bool = False,
 ) -> tuple[dict[str, float], npt.NDArray[np.float64]]:
     """Return the weighted terms and the gradient, (3, H, W)."""
 
@@ -67,6 +69,8 @@ def evaluate_oracle(
         {n: (weights[f"style_weight.{n}"], target(n)) for n in style},
         weights["tv_weight"],
         partial(loss_of, statistic),
+        tv_norm,
+        normalized,
     )
 
 
@@ -78,9 +82,11 @@ def balanced_weights(
     targets: Mapping[str, Array],
     statistic: str = "gram",
     wraps: bool = False,
+    tv_norm: str = "squared",
 ) -> dict[str, float]:
     """Return weights that make every term 1, so that none drowns the others."""
     ones = {f"content_weight.{n}": 1.0 for n in content}
     ones |= {f"style_weight.{n}": 1.0 for n in style} | {"tv_weight": 1.0}
-    losses, _ = evaluate_oracle(encoder, content, style, image, targets, ones, statistic, wraps)
+    kind = statistic, wraps, tv_norm
+    losses, _ = evaluate_oracle(encoder, content, style, image, targets, ones, *kind)
     return {weight: 1 / losses[weight.replace("_weight", "_loss")] for weight in ones}
