@@ -11,7 +11,7 @@ from impasto.engine.streaming import StreamedNetwork, Sums
 from impasto.engine.style_losses import style_term
 from impasto.engine.style_targets import targets_of_term
 from impasto.export.guides import layer_of
-from impasto.export.normalized import LEAST_NORM
+from impasto.export.normalized import LEAST_DIFFERENCE, LEAST_NORM
 
 __all__ = ["StreamedObjective"]
 
@@ -41,6 +41,7 @@ class StreamedObjective:
         self._streamed = streamed
         self._targets = targets
         self._weights = {name: float(value) for name, value in weights.items()}
+        self._least_norms = _least_norms(streamed, targets)
         self._gradient: FloatArray = np.empty((1, 3, *streamed.size), streamed.dtype)
         self.evaluations = 0
         self.losses: dict[str, float] = {}
@@ -103,6 +104,22 @@ class StreamedObjective:
             if term:  # not the total variation's
                 loss = "content" if kind.startswith("content") else "style"
                 weight = self._weights[f"{loss}_weight.{term}"]
-                share = weight / (norms[f"{loss}.{term}"] + LEAST_NORM)
+                norm = max(norms[f"{loss}.{term}"], self._least_norms.get(name, 0.0))
+                share = weight / (norm + LEAST_NORM)
             scaled[name] = (value * share).astype(value.dtype)
         return scaled
+
+
+def _least_norms(streamed: StreamedNetwork, targets: Arrays) -> dict[str, float]:
+    """Return the least norms of content losses, by the names of their coefficients."""
+    found = {}
+    network = streamed.network
+    for name in network.content_layers if network.form.normalized else ():
+        guide = targets[f"content_guide.{name}"][0, 0] ** 2 if network.guides.content else 1.0
+        # Channel by channel: the target can be large.
+        sums = (
+            np.sum(np.abs(each) * guide, dtype=np.float64) for each in targets[f"content.{name}"][0]
+        )
+        least = 2 * LEAST_DIFFERENCE / streamed.elements(name) * float(sum(sums))
+        found[f"content_coefficient.{name}"] = least
+    return found

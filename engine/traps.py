@@ -31,6 +31,10 @@ NOISE_ITERATIONS = 100
 LEAST_STEP = 0.1
 """Of Adam, in levels of 0-255."""
 
+MOST_VARIATION = 1e-4
+"""Weight of the total variation where gradients and weights are normalised. The default of 1e-3
+blurs a photo at 256 pixels until nothing is left."""
+
 LEAST_CELLS = 8
 """On the longest side of the deepest style layer's feature map."""
 
@@ -62,6 +66,7 @@ def traps(
         *_odd_weights(content, options),
         *_short_noise(options),
         *_tiny_steps(options),
+        *_strong_variation(options),
         *_few_cells(content_size, network),
     )
 
@@ -135,6 +140,17 @@ def _tiny_steps(options: Options) -> Iterator[str]:
             f"--learning-rate {options.learning_rate:g} moves a pixel by no more than that much of "
             "255 in an iteration. Rates of programs whose pixels are 0 to 1 have to be multiplied "
             "by 255; 10 is usual here."
+        )
+
+
+def _strong_variation(options: Options) -> Iterator[str]:
+    """Both divide what the total variation is weighed against, and not the total variation."""
+    both = options.normalize_gradients and options.normalize_weights
+    if both and options.tv_weight > MOST_VARIATION:
+        yield (
+            f"With --normalize-gradients and --normalize-weights, --tv-weight "
+            f"{options.tv_weight:g} outweighs all else and blurs the picture. Give --tv-weight "
+            f"{MOST_VARIATION / 10:g}."
         )
 
 

@@ -25,7 +25,11 @@ from impasto.export.losses.statistic import append_style_term, style_inputs
 from impasto.export.losses.style import append_gram
 from impasto.export.losses.total_variation import append_total_variation
 from impasto.export.lowerings import lowering
-from impasto.export.normalized import Pull, append_normalized_gradient
+from impasto.export.normalized import (
+    Pull,
+    append_least_content_norm,
+    append_normalized_gradient,
+)
 from impasto.export.sizes import cell_count
 from impasto.export.torus import COLUMNS, ROWS, total_stride, wrap_convolutions
 
@@ -226,7 +230,8 @@ def light_gradient_graph(
         )
         with graph.scope(f"content/{layer}"):
             loss = append_content_loss(graph, maps[layer], target, one or weight, guide)
-        pulls[f"content_loss.{layer}"] = Pull(loss, maps[layer], weight)
+            least = append_least_content_norm(graph, target, guide) if one else None
+        pulls[f"content_loss.{layer}"] = Pull(loss, maps[layer], weight, least)
     for layer in style_layers:
         channels = encoder.channels(layer)
         for term in guides.terms(layer):

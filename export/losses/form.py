@@ -89,6 +89,7 @@ def formulas(form: LossForm, *, wraps: bool = False) -> dict[str, str]:
     if form.normalized:
         found["impasto.gradient"] = (
             "of each content and style loss w L: w g/(|g|_1 + 1e-8), g = dL/dF, carried back to "
-            "the image; and d tv_loss/d image. Not the derivative of loss"
+            "the image; for content |g|_1 is 0.02 mean|P| or more; and d tv_loss/d image. Not the "
+            "derivative of loss"
         )
     return found

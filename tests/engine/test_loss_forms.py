@@ -22,6 +22,7 @@ from streamed_networks import (
     streaming_of,
     task_for,
 )
+from style_cases import oracle_of
 
 from impasto.engine.backends import Backend, CompiledGraph, open_backend
 from impasto.engine.compilation import verified
@@ -152,17 +153,24 @@ def test_a_loss_alone_pulls_along_its_own_gradient() -> None:
         np.testing.assert_allclose(twice, 2 * once, rtol=1e-9, atol=1e-12 * np.abs(twice).max())
 
 
-def test_what_is_met_already_does_not_pull() -> None:
-    job = task_with(FORMS["normalized"], narrowed=2)
-    runtime, streaming = open_backend("onnxruntime", "f32", 1), streaming_of(job.network, 1000)
-    streamed = StreamedNetwork(job.network, runtime, "portable", SIZE, streaming)
+def test_rounding_is_not_normalised() -> None:
+    """Of a content that is met but for a thousandth: a tenth of its pull, whole and in strips."""
+    job = task_with(FORMS["normalized"])
     (layer,) = job.network.content_layers
-    own, _ = streamed.features_and_grams(job.image, [layer], ())
-    met = {**job.targets, f"content.{layer}": own[layer]}
-    weights: Any = {n: np.float32(n == f"content_weight.{layer}") for n in job.weights}
-    loss, gradient = StreamedObjective(streamed, met, weights)(job.image)
-    assert loss == 0
-    assert not gradient.any()
+    features = oracle_of(job.network.encoder).forward(job.image[0])[layer][np.newaxis]
+    image: Any = job.image.astype(np.float64)
+    weights: Any = {n: np.array(float(n == f"content_weight.{layer}")) for n in job.weights}
+
+    def pulls(difference: float) -> list[npt.NDArray[Any]]:
+        targets: Any = {**job.targets, f"content.{layer}": features / (1 - difference)}
+        only = replace(job, targets=targets, weights={n: float(w) for n, w in weights.items()})
+        whole = whole_in_double(job.network, SIZE, targets, weights)
+        return [each(image)[1].copy() for each in (whole, streamed_in_double(only, 16))]
+
+    for full, of_limit, small, none in zip(*map(pulls, (0.5, 0.01, 1e-3, 0.0)), strict=True):
+        np.testing.assert_allclose(of_limit, full, rtol=1e-6, atol=1e-6 * np.abs(full).max())
+        np.testing.assert_allclose(small, full / 10, rtol=1e-4, atol=1e-6 * np.abs(full).max())
+        assert np.abs(none).max() <= 1e-9 * np.abs(full).max()
 
 
 def test_regions_and_guided_contents_are_normalised_one_by_one() -> None:

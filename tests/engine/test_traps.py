@@ -96,6 +96,16 @@ def test_rates_of_other_programs(network: Network) -> None:
     assert found(network, replace(adam, optimizer="lbfgs-numpy")) == ()
 
 
+def test_a_variation_that_outweighs_what_is_normalised(network: Network) -> None:
+    both = replace(PLAIN, normalize_gradients=True, normalize_weights=True)
+    (told,) = found(network, both)
+    assert "--tv-weight 0.001 outweighs" in told
+    advised = float(told.split("Give --tv-weight ")[1].rstrip("."))
+    assert found(network, replace(both, tv_weight=advised)) == ()
+    assert found(network, replace(both, normalize_weights=False)) == ()
+    assert found(network, replace(both, normalize_gradients=False)) == ()
+
+
 def test_few_places_to_judge_by(network: Network) -> None:
     (told,) = found(network, replace(PLAIN, size=64), content_size=(48, 64))
     assert "At 64x48 pixels relu5_1 sees 4 places in a row" in told

@@ -167,12 +167,13 @@ def objective(
 
     `content` and `style` map a layer to its weight and target; `style_loss` returns a loss and its
     derivative with respect to the features. If `normalized`, each derivative is divided by its L1
-    norm + 1e-8.
+    norm + 1e-8, that of a content loss at least by a hundredth of what it is at features of 0.
     """
 
-    def pull(weight: float, derivative: F64) -> F64:
+    def pull(weight: float, derivative: F64, at_zero: F64 | float = 0.0) -> F64:
         if normalized:
-            derivative = derivative / (np.abs(derivative).sum() + 1e-8)
+            norm = max(np.abs(derivative).sum(), 0.01 * np.abs(at_zero).sum())
+            derivative = derivative / (norm + 1e-8)
         return weight * derivative
 
     values = network.forward(image)
@@ -181,7 +182,8 @@ def objective(
     for layer, (weight, target) in content.items():
         difference = values[layer] - target
         losses[f"content_loss.{layer}"] = weight * float(np.mean(difference**2))
-        cotangents[layer] = pull(weight, 2 * difference / difference.size)
+        of_target = 2 * np.asarray(target, np.float64) / difference.size
+        cotangents[layer] = pull(weight, 2 * difference / difference.size, of_target)
     for layer, (weight, target) in style.items():
         loss, share = style_loss(values[layer], target)
         losses[f"style_loss.{layer}"] = weight * loss
