@@ -24,7 +24,7 @@ class Guidance:
     guides : mapping of str to ndarray
         ``guide.<term>`` and ``content_guide.<layer>``, inputs of the gradient graph.
     of_styles : tuple of mapping of str to ndarray
-        ``guide.<layer>`` for each style picture; empty if none has a mask.
+        ``guide.<layer>`` for each style picture; empty if all of all counts.
     mixture : Mixture
     """
 
@@ -42,7 +42,7 @@ def guidance_of(inputs: Inputs, network: Network, options: Options, plan: ScaleP
         guides |= content_guides(network, masks.content, plan.size)
     of_styles = []
     if network.guides.styles:
-        for mask, size in zip(masks.styles, plan.style_sizes, strict=True):
+        for mask, size in zip(masks.styles or (None,) * count, plan.style_sizes, strict=True):
             of_styles.append(style_guides(network, mask, size, edges))
     missing = {
         (place, layer)

@@ -12,8 +12,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from impasto.engine.backends.base import FloatArray
 from impasto.engine.images import ByteArray
@@ -21,12 +23,23 @@ from impasto.engine.masks import resize_mask
 from impasto.engine.network import Network
 from impasto.export.encoder import LayerLike, window_count
 
-__all__ = ["Guided", "cells_by_layer", "content_guides", "region_guides", "style_guides"]
+__all__ = [
+    "Guided",
+    "cells_by_layer",
+    "content_guides",
+    "inner_cells",
+    "region_guides",
+    "style_guides",
+]
 
 Size = tuple[int, int]
+Cells = TypeVar("Cells", FloatArray, npt.NDArray[np.bool_])
 
 LEAST_CELLS = 1.0
 """Cells that a region must have at a layer: the statistics of less than one say nothing."""
+
+MOST_LEFT_OUT = 0.25
+"""Share of a style's rows, and of its columns, that is left out at each side of a layer at most."""
 
 logger = logging.getLogger(__name__)
 
@@ -85,10 +98,14 @@ def region_guides(
 def style_guides(network: Network, mask: ByteArray | None, size: Size, edges: str) -> Guided:
     """Return ``guide.<layer>`` for every style layer of a style picture of `size`.
 
-    Without a mask, all of it counts.
+    Without a mask, all of it counts. If the image is a torus, only `inner_cells` do, unless a mask
+    leaves none of them.
     """
     whole = np.full(size, 255, np.uint8)
     cells = cells_by_layer(network.flat, whole if mask is None else resize_mask(mask, size), edges)
+    if network.wraps:
+        used = {name: cells[name] for name in network.style_layers}
+        cells = _inside(used, inner_cells(network, size))
     guided = _scaled({name: cells[name] for name in network.style_layers})
     lost = [name for name in network.style_layers if not guided.areas[name]]
     if lost and mask is not None and mask.any():
@@ -127,6 +144,55 @@ def cells_by_layer(network: Network, mask: ByteArray, edges: str) -> dict[str, F
         if layer.kind != "relu":
             cells = _average(cells, layer) if edges == "soft" else _least(cells, layer, wraps)
         found[layer.name] = cells
+    return found
+
+
+def inner_cells(network: Network, size: Size) -> dict[str, tuple[slice, slice]]:
+    """Return the rows and columns of each layer whose cells have not seen the picture's border.
+
+    The others have seen the zeros that a convolution puts around a picture: what no place of a
+    torus sees, so that a texture without borders cannot have their features and should not be asked
+    for them.
+
+    Parameters
+    ----------
+    network : Network
+    size : (height, width)
+        Of a style picture.
+
+    Notes
+    -----
+    Of small pictures every cell of a deep layer has seen a border, if only by the far corner of its
+    receptive field. So no more than `MOST_LEFT_OUT` of a layer's rows and columns are left out at
+    each side: the outermost, which see most of the border.
+    """
+    seen_in = [np.ones(side, bool) for side in size]
+    found = {}
+    for layer in network.encoder.layers:
+        if layer.kind != "relu":
+            seen_in = [_least_rows(cells, layer, beyond=0) for cells in seen_in]
+        found[layer.name] = (_inner(seen_in[0]), _inner(seen_in[1]))
+    return found
+
+
+def _inner(cells: npt.NDArray[np.bool_]) -> slice:
+    """Return where the cells are that may count, a quarter at each end being the most to miss."""
+    most = int(len(cells) * MOST_LEFT_OUT)
+    before = most if not cells[: most + 1].any() else int(cells.argmax())
+    behind = most if not cells[len(cells) - most - 1 :].any() else int(cells[::-1].argmax())
+    return slice(before, len(cells) - behind)
+
+
+def _inside(
+    cells: Mapping[str, FloatArray], inner: Mapping[str, tuple[slice, slice]]
+) -> dict[str, FloatArray]:
+    """Return `cells` of which the inner ones count; the others, where these are less than one."""
+    found = {}
+    for name, each in cells.items():
+        found[name] = each
+        if each[inner[name]].sum(dtype=np.float64) >= LEAST_CELLS:
+            found[name] = np.zeros_like(each)
+            found[name][inner[name]] = each[inner[name]]
     return found
 
 
@@ -181,17 +247,21 @@ def _least(cells: FloatArray, layer: LayerLike, wraps: bool) -> FloatArray:
     """Take the least of each window; beyond the picture there is no outside."""
     if layer.kernel == layer.stride == 1:
         return cells
-    return _along_both(cells, lambda each: _least_rows(each, layer, wraps))
+    return _along_both(cells, lambda each: _least_rows(each, layer, beyond=None if wraps else 1))
 
 
-def _least_rows(cells: FloatArray, layer: LayerLike, wraps: bool) -> FloatArray:
+def _least_rows(cells: Cells, layer: LayerLike, beyond: int | None) -> Cells:
+    """Take the least of each window of rows; `beyond` them are such cells, or the other end's."""
     side = len(cells)
     steps = (window_count(layer, side) - 1) * layer.stride
     behind = max(0, steps + layer.kernel - layer.padding - side)
-    beyond = ((layer.padding, behind), (0, 0))
-    padded = np.pad(cells, beyond, "wrap") if wraps else np.pad(cells, beyond, constant_values=1)
+    around = ((layer.padding, behind), *((0, 0),) * (cells.ndim - 1))
+    if beyond is None:
+        padded = np.pad(cells, around, "wrap")
+    else:
+        padded = np.pad(cells, around, constant_values=beyond)
     windows = [padded[at : at + steps + 1 : layer.stride] for at in range(layer.kernel)]
-    least: FloatArray = np.minimum.reduce(windows)
+    least: Cells = np.minimum.reduce(windows)
     return least
 
 

@@ -89,7 +89,8 @@ def guided(network: Network, options: Options, count: int, *, transparent: bool)
     guides = Guides(
         regions=by_layer if regions else {},
         content=bool(options.content_mask) or transparent,
-        styles=bool(set(options.style_mask) - {EVERYWHERE}),
+        # Of a style for a torus the cells that have seen its border do not count.
+        styles=bool(set(options.style_mask) - {EVERYWHERE}) or network.wraps,
     )
     return replace(network, guides=guides)
 

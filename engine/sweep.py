@@ -9,18 +9,21 @@ from itertools import product
 from typing import Any
 
 from impasto.engine.inputs import Picture
-from impasto.engine.options import Options
+from impasto.engine.options import TEXTURE_ONLY, Options
 from impasto.engine.result import Callback, Iterate, Status, StylizeResult
 from impasto.engine.scales import total_iterations
 from impasto.engine.stylize import stylize
 from impasto.errors import ImpastoError, OptionError
 
-__all__ = ["MOST_CELLS", "Axis", "Cell", "check_axes", "sweep", "sweep_iterations"]
+__all__ = ["MOST_CELLS", "SWEPT", "Axis", "Cell", "check_axes", "sweep", "sweep_iterations"]
 
 MOST_CELLS = 100
 
-NOT_SWEPT = ("checkpoint", "save_every", "print_every")
-"""Options that change nothing in the picture."""
+NOT_SWEPT = ("checkpoint", "save_every", "print_every", *TEXTURE_ONLY)
+"""Options that change nothing in the picture, or are for those without a content."""
+
+SWEPT = tuple(item.name for item in fields(Options) if item.name not in NOT_SWEPT)
+"""Options that can be swept."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ def check_axes(axes: Sequence[Axis]) -> None:
     ------
     OptionError
         If there is none, or more than two, or one of them twice; or if they have no values, more
-        than :data:`MOST_CELLS` together, or change nothing in the picture.
+        than :data:`MOST_CELLS` together, or are not among :data:`SWEPT`.
     """
     names = [axis.name for axis in axes]
     if not 1 <= len(axes) <= 2 or len(set(names)) < len(names):
@@ -73,10 +76,12 @@ def check_axes(axes: Sequence[Axis]) -> None:
             f"A sweep is over one option or two different ones; {len(axes)} were given: "
             f"{', '.join(names) or 'none'}."
         )
-    known = {item.name for item in fields(Options)}
     for axis in axes:
-        if axis.name not in known or axis.name in NOT_SWEPT:
-            raise OptionError(f"{axis.name} is no option that changes a picture.")
+        if axis.name not in SWEPT:
+            raise OptionError(
+                f"{axis.name} is no option that changes a picture. What can be swept: "
+                f"{', '.join(SWEPT)}."
+            )
         if not axis.values:
             raise OptionError(f"There are no values to try for {axis.name}.")
     count = len(axes[0].values) * (len(axes[1].values) if len(axes) > 1 else 1)

@@ -62,6 +62,8 @@ def test_all_cells_failed_is_a_failure(impasto: Impasto, job: tuple[Any, ...]) -
         (("--over", "style_wait=1,2"), "Did you mean 'style_weight'"),
         (("--over", "style_weight=1,many"), "it takes a number"),
         (("--over", "print_every=1,2"), "changes a picture"),
+        (("--over", "tileable=on,off"), "What can be swept: size, content_weight, style_weight"),
+        (("--over", "size=32,48", "--tileable"), "No such option: --tileable"),
         ((), "--over"),
     ],
 )

@@ -18,7 +18,7 @@ from impasto.cli.messages import Debug, say
 from impasto.cli.output_flags import Overwrite
 from impasto.cli.progress import painting_progress
 from impasto.cli.running import metadata_of, other_inputs
-from impasto.engine.options import LOOK, OUTPUT, SEARCH, Options, flags
+from impasto.engine.options import LOOK, OUTPUT, SEARCH, TEXTURE_ONLY, Options, flags
 from impasto.errors import OptionError, OutputPathError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ SIZE, ITERATIONS = "256", "80"
 _OWN = ("size", "iterations", "checkpoint", "save_every")
 """Options with another default here, or none at all."""
 
-_OPTIONS = [item.name for item in fields(Options) if item.name not in _OWN]
+_OPTIONS = [item.name for item in fields(Options) if item.name not in (*_OWN, *TEXTURE_ONLY)]
 
 
 @with_option_flags(_OPTIONS)
@@ -176,7 +176,7 @@ def _draw(cells: Sequence[Cell], axes: Sequence[Axis], options: Options, output:
 
 def _axis(text: str) -> Axis:
     """Read ``NAME=V,V,...``; the values of lists are separated by semicolons."""
-    from impasto.engine.sweep import Axis
+    from impasto.engine.sweep import SWEPT, Axis
 
     name, equals, values = text.partition("=")
     names = [item.name for item in fields(Options)]
@@ -185,7 +185,7 @@ def _axis(text: str) -> Axis:
     if not equals:
         raise OptionError(f"--over is {text!r}; it takes an option and values: NAME=V,V,...")
     if key not in known:
-        raise UnknownNameError("option", key, known)
+        raise UnknownNameError("option", key, SWEPT)
     return Axis(known[key], values_of(known[key], values))
 
 
