@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from impasto.engine.images import ByteArray, fit
 from impasto.engine.reproduction import flag_text
 from impasto.engine.result import Status
+from impasto.engine.srgb import Cutout
 from impasto.engine.sweep import Axis, Cell
 
 __all__ = ["MOST_PIXELS", "contact_sheet"]
@@ -83,7 +84,7 @@ def _count(axes: Sequence[Axis]) -> int:
 def _small(cell: Cell, side: int) -> ByteArray | None:
     if cell.result is None:
         return None
-    image = cell.result.image
+    image = Cutout(cell.result.image, cell.result.alpha).on_white()
     return fit(image, side) if max(image.shape[:2]) > side else image
 
 

@@ -64,9 +64,11 @@ def texture(
     Gatys, Ecker and Bethge (2015). Different from there: the layers of a style here (``relu1_1`` to
     ``relu5_1``, theirs were ``conv1_1`` and ``pool1`` to ``pool4``); max pooling (``pooling="avg"``
     is theirs); Gram matrices divided by C h w, and a layer's loss by C², as in
-    jcjohnson/neural-style, so that a deep layer of many channels weighs less than there; a weak
-    total variation loss (``tv_weight=0`` is theirs); coarse to fine above 512 pixels; and the
-    optimizer, a preconditioned L-BFGS.
+    jcjohnson/neural-style, so that a deep layer of many channels weighs less than there; faint
+    noise around the styles' mean colour to begin from (theirs was white); with ``tileable``,
+    targets that leave out what has seen the border of a style
+    (`impasto.engine.guides.inner_cells`); a weak total variation loss (``tv_weight=0`` is theirs);
+    coarse to fine above 512 pixels; and the optimizer, a preconditioned L-BFGS.
 
     Examples
     --------

@@ -37,11 +37,11 @@ def animation_and_report(folder: Path) -> None:
 
 
 def sheet(folder: Path) -> None:
-    """Sweep two weights: looking-sweep.jpg."""
+    """Sweep the style's weight and size: looking-sweep.jpg."""
     impasto(
         *("sweep", PHOTO, PAINTING, "-o", folder / "sheet.png", "--size", "192"),
-        *("--over", "style_weight=100,1000,10000", "--over", "content_weight=1,5,25"),
-        *("--iterations", "40"),
+        *("--over", "style_weight=3,100,10000", "--over", "style_scale=0.5,1,2"),
+        *("--iterations", "80", "--seed", "1"),
     )
     with Image.open(folder / "sheet.png") as image:
         image.convert("RGB").save(PICTURES / "looking-sweep.jpg", quality=82)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -28,31 +29,32 @@ def panel(pictures: Mapping[str, Path], height: int = 240, columns: int = 4) -> 
     columns : int
         Most pictures in a row.
     """
+    font = ImageFont.load_default(14)
     cells = []
     for label, path in pictures.items():
         with Image.open(path) as opened:
             width = max(1, round(opened.width * height / opened.height))
-            cells.append(
-                (label, opened.convert("RGB").resize((width, height), Image.Resampling.LANCZOS))
-            )
+            cell = opened.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
+        cells.append((label, cell, max(width, math.ceil(font.getlength(label)) + 4)))
     rows = [cells[begin : begin + columns] for begin in range(0, len(cells), columns)]
-    widths = [sum(cell.width + GAP for _, cell in row) - GAP for row in rows]
+    widths = [sum(width + GAP for _, _, width in row) - GAP for row in rows]
     row_height = height + LABEL_HEIGHT
     sheet = Image.new("RGB", (max(widths), len(rows) * (row_height + GAP) - GAP), "white")
     draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(14)
     for number, row in enumerate(rows):
         x, y = 0, number * (row_height + GAP)
-        for label, cell in row:
+        for label, cell, width in row:
             sheet.paste(cell, (x, y))
             draw.text((x + 2, y + height + 3), label, "black", font)
-            x += cell.width + GAP
+            x += width + GAP
     return sheet
 
 
-def save_panel(pictures: Mapping[str, Path], name: str, **layout: int) -> Path:
+def save_panel(
+    pictures: Mapping[str, Path], name: str, *, quality: int = 88, **layout: int
+) -> Path:
     """Write a panel to docs/pictures/gallery/NAME.jpg and return its path."""
     PICTURES.mkdir(parents=True, exist_ok=True)
     path = PICTURES / f"{name}.jpg"
-    panel(pictures, **layout).save(path, quality=88)
+    panel(pictures, **layout).save(path, quality=quality, optimize=True)
     return path

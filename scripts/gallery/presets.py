@@ -17,8 +17,8 @@ EXAMPLES = ROOT / "examples"
 PHOTO, PAINTING = EXAMPLES / "chelsea.jpg", EXAMPLES / "great_wave.jpg"
 
 FILES = {
-    "indigo.toml": 'style-weight = 10000\ncolor = "style-match"\n',
-    "poster.toml": 'style-statistic = "covariance"\nstyle-scale = 2\n',
+    "loud.toml": 'style-weight = 10000\ncolor = "style-match"\n',
+    "poster.toml": 'style-statistic = "covariance"\nstyle-weight = 200\n',
 }
 
 

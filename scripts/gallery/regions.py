@@ -19,7 +19,7 @@ from impasto.engine.images import Cutout
 EXAMPLES = ROOT / "examples"
 PHOTO = EXAMPLES / "pagoda.jpg"
 STYLES = [EXAMPLES / "village_street.jpg", EXAMPLES / "great_wave.jpg"]
-QUICK = Options(size=256, iterations=60, seed=1)
+QUICK = Options(size=256, iterations=100, seed=1)
 
 TOWER = [
     *((205, 24), (216, 62), (262, 108), (322, 124), (316, 150), (330, 172), (322, 240), (352, 252)),

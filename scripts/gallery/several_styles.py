@@ -16,7 +16,7 @@ from impasto import Options, save_image, stylize
 EXAMPLES = ROOT / "examples"
 PHOTO = EXAMPLES / "pagoda.jpg"
 STYLES = [EXAMPLES / "great_wave.jpg", EXAMPLES / "composition_viii.jpg"]
-SIZE, ITERATIONS = 256, 60
+SIZE, ITERATIONS = 256, 100
 
 CASES = {
     "wave": Options(style_blend_weights=(1, 0)),
@@ -41,7 +41,7 @@ def main(folder: Path) -> None:
             changes = {"size": SIZE, "iterations": ITERATIONS, "seed": 1}
             result = stylize(PHOTO, STYLES, Options(**{**case.to_dict(), **changes}))
             save_image(result.image, pictures[label])
-    print(save_panel(pictures, "several_styles", height=190, columns=3))
+    print(save_panel(pictures, "several_styles", quality=84, height=190, columns=3))
 
 
 if __name__ == "__main__":

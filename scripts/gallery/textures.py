@@ -45,10 +45,10 @@ def main(folder: Path) -> None:
     pictures = {}
     for name in PAINTINGS:
         pictures[f"{name}.jpg"] = EXAMPLES / f"{name}.jpg"
-        pictures[f"a texture of {name}"] = painted(name, folder, tileable=False)
+        pictures[f"{name}, a texture"] = painted(name, folder, tileable=False)
         tile = painted(name, folder, tileable=True)
-        pictures[f"--tileable, four copies of {name}"] = four_copies(tile)
-    print(save_panel(pictures, "textures", height=200, columns=3))
+        pictures[f"{name}, four tiles"] = four_copies(tile)
+    print(save_panel(pictures, "textures", quality=83, height=200, columns=3))
 
 
 if __name__ == "__main__":

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from impasto.engine.contact_sheet import MOST_PIXELS, contact_sheet
 from impasto.engine.options import Options
@@ -118,6 +121,24 @@ def test_one_axis_wraps_and_missing_cells_are_shown_as_such() -> None:
     assert sheet.shape[1] < 6 * 200
     assert sheet.shape[0] > 2 * 24
     assert (sheet == (0xEC, 0xE7, 0xDE)).all(axis=2).sum() > 5 * 24 * 100
+
+
+def test_what_is_transparent_is_white_on_the_sheet(tmp_path: Path) -> None:
+    """What a picture hides there, here a pure red, is not to be seen."""
+    hidden = np.dstack([PHOTO, np.full(PHOTO.shape[:2], 255, np.uint8)])
+    hidden[:, :16] = (255, 0, 0, 0)
+    Image.fromarray(hidden).save(tmp_path / "cut out.png")
+    axes = [Axis("style_weight", (10.0, 1e4))]
+    cells = list(sweep(tmp_path / "cut out.png", [PAINTING], SMALL, axes))
+    white = []
+    for cell in cells:
+        assert cell.result is not None
+        assert (cell.result.image[:, :16] == (255, 0, 0)).all()
+        pixels = cell.result.image.copy()
+        pixels[:, :16] = 255
+        opaque = _with_image(cell.result, pixels)
+        white.append(Cell(cell.values, replace(opaque, alpha=None)))
+    assert np.array_equal(contact_sheet(cells, axes), contact_sheet(white, axes))
 
 
 def test_a_sheet_is_bounded() -> None:
