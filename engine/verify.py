@@ -270,15 +270,20 @@ def _probe_guides(network: Network, size: Sequence[int]) -> dict[str, FloatArray
 
 
 def _waves(network: Network, terms: Sequence[str], size: Sequence[int]) -> dict[str, FloatArray]:
-    """Return fixed ``guide.<term>``, no two of a layer alike: waves, cut off below 0."""
+    """Return fixed ``guide.<term>``, no two of a layer alike: waves, cut off below 0.
+
+    As those of masks, they have a mean square of 1. With a larger one, moments would not be those
+    of any features: a variance could be less than 0, and its root no number.
+    """
     height, width = size
     sizes = network.feature_sizes((height, width))
     guides = {}
     for number, term in enumerate(terms):
         rows, columns = sizes[layer_of(term)]
         y, x = np.mgrid[0:rows, 0:columns].astype(np.float32)
-        wave = 1.5 * np.sin((number + 2) * x / columns + (number + 3) * y / rows)
-        guides[f"guide.{term}"] = np.maximum(0, wave)[None, None].astype(np.float32)
+        wave = np.maximum(0, np.sin((number + 2) * x / columns + (number + 3) * y / rows))
+        wave /= max(float(np.sqrt(np.mean(wave**2))), 1e-6)  # of one cell it is 0
+        guides[f"guide.{term}"] = wave[None, None].astype(np.float32)
     return guides
 
 
@@ -364,11 +369,11 @@ def _key(
 
 @cache
 def graph_sources() -> str:
-    """Return a digest of the code that makes the graphs: other code, other verdicts."""
+    """Return a digest of the code that makes graphs and probes: other code, other verdicts."""
     digest = hashlib.sha256(__version__.encode())
     makers = (StreamedNetwork, StripRuns, Scatter, StreamedObjective, style_term, style_targets)
     strips = (sys.modules[maker.__module__] for maker in makers)
-    sources = [Path(module.__file__ or "") for module in strips]
+    sources = [*(Path(module.__file__ or "") for module in strips), Path(__file__)]
     for source in (*sorted(Path(impasto.export.__file__).parent.rglob("*.py")), *sources):
         digest.update(source.read_bytes())
     return digest.hexdigest()

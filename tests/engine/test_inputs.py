@@ -219,7 +219,8 @@ def test_a_texture_s_noise_lies_around_the_mean_colour_of_its_styles() -> None:
     options = Options(size=96, init="noise", seed=5, style_blend_weights=(3, 1))
     inputs = load_inputs(Canvas(64, 96), [PAINTING // 2, PHOTO], options)
     image = inputs.first_image((64, 96), options, VGG19)
-    assert (image.dtype, image.shape) == (np.float32, (1, 3, 64, 96))
+    assert image.dtype == np.float32
+    assert image.shape == (1, 3, 64, 96)
     one, other = (style.reshape(-1, 3).astype(np.float64).mean(axis=0) for style in inputs.styles)
     channels = image[0].reshape(3, -1).astype(np.float64)
     np.testing.assert_allclose(channels.mean(axis=1), 0.75 * one + 0.25 * other, atol=0.3)

@@ -224,6 +224,19 @@ def test_every_form_is_verified_and_remembered_apart(statistic: Statistic, tmp_p
     assert len(list(tmp_path.iterdir())) == 3
 
 
+@pytest.mark.parametrize("keeping", [None, Keeping()], ids=["whole", "strips"])
+@others
+def test_regions_of_every_form_are_verified(statistic: Statistic, keeping: Keeping | None) -> None:
+    """The probe's guides count as many cells as there are, as those of masks do."""
+    network = network_with(statistic)
+    regions = dict.fromkeys(network.style_layers, ("1", "2", "3"))
+    guides = Guides(regions, content=True, styles=True)
+    backend = open_backend("onnxruntime", "f32", 1)
+    structure = replace(network, guides=guides)
+    verdict = verify(backend, lambda: backend, structure, "nchwc", SIZE, None, keeping)
+    assert verdict.passed, verdict
+
+
 def test_covariances_are_computed_in_float32_unless_asked_otherwise() -> None:
     first = next(iter(candidates(Options(style_statistic="covariance", backend="openvino"))))
     assert first.backend.precision == "f32"
