@@ -30,7 +30,7 @@ class VideoOptions:
         If a choice is not one of its list.
     """
 
-    temporal_weight: float = option(1000.0, "Weight of the temporal loss; 0 is none.", group=VIDEO)
+    temporal_weight: float = option(10000.0, "Weight of the temporal loss; 0 is none.", group=VIDEO)
     next_iterations: int = option(
         60, "Optimizer steps of every frame but the first, which has --iterations.", group=VIDEO
     )
