@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from pictures import EXAMPLES
+from PIL import Image
 from stopped_runs import CopyingStore, assert_same, stop_after
 
 from impasto import (
@@ -224,6 +225,22 @@ def test_a_tileable_texture_in_strips_is_the_one_in_one_piece() -> None:
     assert tiled.execution["mode"] == "tiled"
     assert tiled.loss == pytest.approx(whole.loss, rel=1e-4)
     assert np.abs(tiled.image.astype(int) - whole.image).max() <= 2
+
+
+def test_a_tileable_texture_may_have_regions(tmp_path: Path) -> None:
+    """Each half takes the colours of its style, around the border, too."""
+    halves = np.repeat(np.uint8([[255] * 24 + [0] * 24]), 32, axis=0)
+    masks = []
+    for name, mask in (("left", halves), ("right", 255 - halves)):
+        masks.append(str(tmp_path / f"{name}.png"))
+        Image.fromarray(mask).save(masks[-1])
+    styles = [np.full((48, 48, 3), colour, np.uint8) for colour in ((200, 40, 40), (40, 40, 200))]
+    options = replace(TILEABLE, iterations=30, mask=tuple(masks), style_layers=("relu1_1",))
+    result = texture(styles, (48, 32), options)
+    assert result.losses.keys() == {"tv_loss", "style_loss.relu1_1.1", "style_loss.relu1_1.2"}
+    left, right = result.image[:, 4:20], result.image[:, 28:44]
+    for half, style in ((left, styles[0]), (right, styles[1])):
+        assert np.abs(colours(half) - colours(style)).max() < 30
 
 
 def test_a_photo_cannot_be_tileable() -> None:
