@@ -229,7 +229,8 @@ def test_a_tileable_texture_in_strips_is_the_one_in_one_piece() -> None:
 
 def test_a_tileable_texture_may_have_regions(tmp_path: Path) -> None:
     """Each half takes the colours of its style, around the border, too."""
-    halves = np.repeat(np.uint8([[255] * 24 + [0] * 24]), 32, axis=0)
+    halves = np.zeros((32, 48), np.uint8)
+    halves[:, :24] = 255
     masks = []
     for name, mask in (("left", halves), ("right", 255 - halves)):
         masks.append(str(tmp_path / f"{name}.png"))
