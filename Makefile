@@ -16,6 +16,8 @@ DEMO_PAINTING := examples/village_street.jpg
 # Small enough for two minutes on two cores without bf16 arithmetic.
 DEMO_OPTIONS := --size 384 --iterations 120
 PYTEST_OPTIONS :=
+# A file's tests stay together: they share what is costly to make. Four take 8 GB of memory.
+TEST_PROCESSES := --numprocesses auto --maxprocesses 4 --dist loadfile
 
 # The folders are listed with the files: their times change when a file is added or removed.
 SOURCES := pyproject.toml README.md LICENSE $(shell find src engine export models \
@@ -37,7 +39,7 @@ demo: $(VENV)/installed ## Install, then paint a bundled photograph to a new PNG
 	$(BIN)/impasto paint $(DEMO_PHOTO) $(DEMO_PAINTING) $(DEMO_OPTIONS) -o "$$output" </dev/null
 
 test: $(VENV)/installed-dev ## Install with the development extras, then run the test suite
-	@$(BIN)/pytest $(PYTEST_OPTIONS) </dev/null
+	@$(BIN)/pytest $(TEST_PROCESSES) $(PYTEST_OPTIONS) </dev/null
 
 test-browser: $(VENV)/installed-browser ## Test the report in a Chromium, which has to be there
 	@$(BIN)/pytest -m browser tests/browser $(PYTEST_OPTIONS) </dev/null
