@@ -10,7 +10,6 @@ from enum import Enum
 from pathlib import Path
 from typing import Literal
 
-from impasto.engine.cutouts import save_cutout
 from impasto.engine.images import picture_size
 from impasto.engine.inputs import check_inputs
 from impasto.engine.listing import pictures_named
@@ -18,7 +17,7 @@ from impasto.engine.machine import return_freed_memory
 from impasto.engine.naming import NAME, NAME_OF_EACH, NameTemplate, collisions
 from impasto.engine.options import Options
 from impasto.engine.result import Callback, StylizeResult
-from impasto.engine.srgb import Cutout
+from impasto.engine.saving import check_output_options, save_result
 from impasto.engine.studio import Studio
 from impasto.errors import ImpastoError, OptionError, OutputPathError
 
@@ -275,6 +274,8 @@ def paint_batch(
     """
     options = options or Options()
     jobs = jobs_of(contents, styles, out_dir, options, name=name, each_style=each_style)
+    for job in jobs:
+        check_output_options(job.output, options)
     check_styles(jobs, options)
     studio = Studio(options)
     check_jobs(jobs, existing)
@@ -282,7 +283,7 @@ def paint_batch(
     def paint(job: Job) -> StylizeResult:
         result = studio.paint(studio.prepare(job.content, job.styles), callback=callback)
         if result.status.name != "CANCELLED":
-            save_cutout(Cutout(result.image, result.alpha), job.output)
+            save_result(result, job.output)
         return result
 
     return run_jobs(jobs, paint, existing=existing)

@@ -30,25 +30,30 @@ EPSILON = (6 / 29) ** 3
 
 SLOPE = (29 / 6) ** 2 / 3
 
-_CODES = np.arange(256) / 255
-LINEAR_LIGHT = np.where(_CODES <= 0.04045, _CODES / 12.92, ((_CODES + 0.055) / 1.055) ** 2.4)
+
+def _linear_light(codes: Doubles) -> Doubles:
+    return np.where(codes <= 0.04045, codes / 12.92, ((codes + 0.055) / 1.055) ** 2.4)
+
+
+LINEAR_LIGHT = _linear_light(np.arange(256) / 255)
 """Linear light, 0-1, of each of the 256 values of sRGB."""
 
 
-def lab_of(pixels: npt.NDArray[np.uint8]) -> Doubles:
+def lab_of(pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]) -> Doubles:
     """Return L*, a* and b* of sRGB colours.
 
     Parameters
     ----------
     pixels : ndarray of shape (..., 3)
-        uint8 RGB.
+        uint8 RGB, or uint16.
 
     Returns
     -------
     ndarray of shape (..., 3)
         float64: L* from 0 (black) to 100 (white); a* and b* are 0 for greys, and within ±128.
     """
-    ratios = LINEAR_LIGHT[pixels] @ (RGB_TO_XYZ / WHITE[:, np.newaxis]).T
+    light = LINEAR_LIGHT[pixels] if pixels.dtype == np.uint8 else _linear_light(pixels / 65535)
+    ratios = light @ (RGB_TO_XYZ / WHITE[:, np.newaxis]).T
     responses = np.where(ratios > EPSILON, np.cbrt(ratios), SLOPE * ratios + 4 / 29)
     x, y, z = np.moveaxis(responses, -1, 0)
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)

@@ -17,12 +17,15 @@ and only the light of the finished picture is used; the paper gives the network 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from impasto.engine.cielab import lab_of, rgb_of
 from impasto.engine.color_transfer import color_statistics, linear_transfer, match_colors
+from impasto.engine.depth import Depth, unit_of
 from impasto.engine.images import ByteArray, resize
 from impasto.engine.srgb import row_strips
 
@@ -35,6 +38,9 @@ __all__ = [
     "with_colors",
 ]
 
+Floats = npt.NDArray[Any]
+"""float32 or float64."""
+
 RGB_TO_YUV = np.array(
     [[0.299, 0.587, 0.114], [-0.14713, -0.28886, 0.436], [0.615, -0.51499, -0.10001]], np.float32
 )
@@ -45,13 +51,13 @@ YUV_TO_RGB = np.array([[1, 0, 1.13983], [1, -0.39465, -0.58060], [1, 2.03211, 0]
 """R, G and B in rows, to the digits of torch/image's ``yuv2rgb``: the inverse to 5 digits."""
 
 
-def with_colors(painted: ByteArray, content: ByteArray, color: str) -> ByteArray:
+def with_colors(painted: npt.NDArray[Depth], content: ByteArray, color: str) -> npt.NDArray[Depth]:
     """Return the picture to show of a painted one.
 
     Parameters
     ----------
     painted : ndarray of shape (H, W, 3)
-        uint8 RGB; left alone.
+        RGB, uint8 or uint16; left alone.
     content : ndarray of shape (h, w, 3)
         uint8 RGB, of any size.
     color : str
@@ -60,9 +66,13 @@ def with_colors(painted: ByteArray, content: ByteArray, color: str) -> ByteArray
     Returns
     -------
     ndarray of shape (H, W, 3)
-        uint8 RGB; `painted` itself if its colours stay.
+        RGB with as many bits; `painted` itself if its colours stay.
     """
-    return _AFTERWARDS[color](painted, content) if color in _AFTERWARDS else painted
+    if color == "content-match":
+        return match_colors(painted, content)
+    if color == "content-luma":
+        return content_chroma_yuv(painted, content)
+    return content_chroma_lab(painted, content) if color == "content-luma-lab" else painted
 
 
 def matched_styles(
@@ -85,20 +95,21 @@ def matched_styles(
     return tuple(linear_transfer(color_statistics(style), wanted)(style) for style in styles)
 
 
-def content_chroma_yuv(painted: ByteArray, content: ByteArray) -> ByteArray:
+def content_chroma_yuv(painted: npt.NDArray[Depth], content: ByteArray) -> npt.NDArray[Depth]:
     """Return the luma (Y) of `painted` with the chroma (U, V) of `content`.
 
     Parameters
     ----------
     painted : ndarray of shape (H, W, 3)
-        uint8 RGB; left alone.
+        RGB, uint8 or uint16; left alone.
     content : ndarray of shape (h, w, 3)
         uint8 RGB; resized to H x W if it has another size.
 
     Returns
     -------
     ndarray of shape (H, W, 3)
-        uint8 RGB, rounded and clipped: light that cannot have that colour loses some of it.
+        RGB with as many bits, rounded and clipped: light that cannot have that colour loses some
+        of it.
 
     Notes
     -----
@@ -108,7 +119,7 @@ def content_chroma_yuv(painted: ByteArray, content: ByteArray) -> ByteArray:
     return _in_strips(_yuv_strip, painted, content)
 
 
-def content_chroma_lab(painted: ByteArray, content: ByteArray) -> ByteArray:
+def content_chroma_lab(painted: npt.NDArray[Depth], content: ByteArray) -> npt.NDArray[Depth]:
     """Return the lightness (L*) of `painted` with a* and b* of `content`.
 
     The parameters and the result are those of :func:`content_chroma_yuv`. YUV's luma is of
@@ -117,37 +128,32 @@ def content_chroma_lab(painted: ByteArray, content: ByteArray) -> ByteArray:
     return _in_strips(_lab_strip, painted, content)
 
 
-_AFTERWARDS: Mapping[str, Callable[[ByteArray, ByteArray], ByteArray]] = {
-    "content-luma": content_chroma_yuv,
-    "content-luma-lab": content_chroma_lab,
-    "content-match": match_colors,
-}
-
-
 def _in_strips(
-    mix: Callable[[ByteArray, ByteArray], ByteArray], painted: ByteArray, content: ByteArray
-) -> ByteArray:
+    mix: Callable[[npt.NDArray[Depth], ByteArray], Floats],
+    painted: npt.NDArray[Depth],
+    content: ByteArray,
+) -> npt.NDArray[Depth]:
     """Apply `mix` to strips of both pictures, so that no float copy of a whole one is made."""
     height, width, _ = painted.shape
     content = resize(content, width, height)
-    pixels = np.empty_like(painted)
+    pixels, unit = np.empty_like(painted), unit_of(painted)
     for rows in row_strips(height, width):
-        pixels[rows] = mix(painted[rows], content[rows])
+        levels = mix(painted[rows], content[rows])
+        np.clip(levels, 0, 255, out=levels)
+        levels *= unit
+        pixels[rows] = np.rint(levels, out=levels)
     return pixels
 
 
-def _yuv_strip(painted: ByteArray, content: ByteArray) -> ByteArray:
-    luma = painted.astype(np.float32) @ RGB_TO_YUV[0]
+def _yuv_strip(painted: npt.NDArray[Depth], content: ByteArray) -> Floats:
+    luma = (painted.astype(np.float32) / unit_of(painted)) @ RGB_TO_YUV[0]
     chroma = content.astype(np.float32) @ RGB_TO_YUV[1:].T
-    rgb = chroma @ YUV_TO_RGB[:, 1:].T
+    rgb: Floats = chroma @ YUV_TO_RGB[:, 1:].T
     rgb += luma[..., np.newaxis]
-    np.clip(rgb, 0, 255, out=rgb)
-    pixels: ByteArray = np.rint(rgb, out=rgb).astype(np.uint8)
-    return pixels
+    return rgb
 
 
-def _lab_strip(painted: ByteArray, content: ByteArray) -> ByteArray:
+def _lab_strip(painted: npt.NDArray[Depth], content: ByteArray) -> Floats:
     lab = lab_of(content)
     lab[..., 0] = lab_of(painted)[..., 0]
-    pixels: ByteArray = np.rint(rgb_of(lab)).astype(np.uint8)
-    return pixels
+    return rgb_of(lab)

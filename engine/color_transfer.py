@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from impasto.engine.depth import Depth, levels_in, unit_of
 from impasto.engine.srgb import ByteArray, row_strips
 
 __all__ = ["ColorMap", "ColorStatistics", "color_statistics", "linear_transfer", "match_colors"]
@@ -65,42 +66,44 @@ class ColorMap:
     matrix: Doubles
     offset: Doubles
 
-    def __call__(self, picture: ByteArray) -> ByteArray:
-        """Return a picture with mapped colours, rounded and clipped to 0-255.
+    def __call__(self, picture: npt.NDArray[Depth]) -> npt.NDArray[Depth]:
+        """Return a picture with mapped colours, rounded and clipped to what is black and white.
 
         Done in strips: beside the two pictures there is no array of their size.
 
         Parameters
         ----------
         picture : ndarray of shape (H, W, 3)
-            uint8 RGB; left alone.
+            RGB, uint8 or uint16; left alone.
         """
         height, width, _ = picture.shape
         mapped = np.empty_like(picture)
         for rows in row_strips(height, width):
-            colors = picture[rows] @ self.matrix.T
+            colors = levels_in(picture[rows]) @ self.matrix.T
             colors += self.offset
             np.clip(colors, 0, 255, out=colors)
+            colors *= unit_of(picture)
             mapped[rows] = np.rint(colors, out=colors)
         return mapped
 
 
-def color_statistics(picture: ByteArray) -> ColorStatistics:
+def color_statistics(picture: npt.NDArray[Depth]) -> ColorStatistics:
     """Return the mean and covariance of the colours of a picture.
 
     Parameters
     ----------
     picture : ndarray of shape (H, W, 3)
-        uint8 RGB, not empty.
+        RGB, uint8 or uint16, not empty.
 
     Notes
     -----
-    The sums are of whole numbers and exact up to 10¹¹ pixels, in whatever order they are added.
+    With 8 bits the sums are of whole numbers, and exact up to 10¹¹ pixels, in whatever order they
+    are added.
     """
     height, width, _ = picture.shape
     total, products = np.zeros(3), np.zeros((3, 3))
     for rows in row_strips(height, width):
-        colors = picture[rows].reshape(-1, 3).astype(np.float64)
+        colors = levels_in(picture[rows].reshape(-1, 3))
         total += colors.sum(axis=0)
         products += colors.T @ colors
     mean = total / (height * width)
@@ -134,20 +137,20 @@ def linear_transfer(source: ColorStatistics, target: ColorStatistics) -> ColorMa
     return ColorMap(matrix, target.mean - matrix @ source.mean)
 
 
-def match_colors(picture: ByteArray, target: ByteArray) -> ByteArray:
+def match_colors(picture: npt.NDArray[Depth], target: ByteArray) -> npt.NDArray[Depth]:
     """Return `picture` with the mean and covariance of the colours of `target`.
 
     Parameters
     ----------
     picture : ndarray of shape (H, W, 3)
-        uint8 RGB; left alone.
+        RGB, uint8 or uint16; left alone.
     target : ndarray of shape (h, w, 3)
         uint8 RGB, of any size.
 
     Returns
     -------
     ndarray of shape (H, W, 3)
-        uint8 RGB. Clipping to 0-255 takes from the contrast of colours that would lie outside.
+        As `picture`. Clipping to 0-255 takes from the contrast of colours that would lie outside.
     """
     return linear_transfer(color_statistics(picture), color_statistics(target))(picture)
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
+import numpy.typing as npt
 
-from impasto.engine.output_formats import Metadata, holds_alpha
-from impasto.engine.outputs import save_image
+from impasto.engine.depth import Depth, unit_of
 from impasto.engine.srgb import ByteArray, Cutout, row_strips
 
-__all__ = ["blended_into", "on_its_mean", "save_cutout"]
+__all__ = ["blended_into", "on_its_mean"]
 
 
 def on_its_mean(cutout: Cutout) -> ByteArray:
@@ -31,7 +29,7 @@ def on_its_mean(cutout: Cutout) -> ByteArray:
     return _blended(cutout.pixels, ground, cutout.alpha)
 
 
-def blended_into(painted: ByteArray, cutout: Cutout) -> ByteArray:
+def blended_into(painted: npt.NDArray[Depth], cutout: Cutout) -> npt.NDArray[Depth]:
     """Return `painted` where the picture is opaque, and the picture's own colours elsewhere.
 
     In between, alpha says how much is of which.
@@ -39,18 +37,10 @@ def blended_into(painted: ByteArray, cutout: Cutout) -> ByteArray:
     return painted if cutout.alpha is None else _blended(painted, cutout.pixels, cutout.alpha)
 
 
-def save_cutout(cutout: Cutout, path: Path, metadata: Metadata | None = None) -> None:
-    """Write a picture with its alpha; laid on white where the format has none."""
-    if cutout.alpha is not None and not holds_alpha(path.suffix.lower()):
-        save_image(cutout.on_white(), path, metadata=metadata)
-    else:
-        save_image(cutout.pixels, path, alpha=cutout.alpha, metadata=metadata)
-
-
-def _blended(over: ByteArray, under: ByteArray, alpha: ByteArray) -> ByteArray:
-    result = np.empty_like(over)
+def _blended(over: npt.NDArray[Depth], under: ByteArray, alpha: ByteArray) -> npt.NDArray[Depth]:
+    result, unit = np.empty_like(over), np.float32(unit_of(over))
     for rows in row_strips(*alpha.shape):
         share = alpha[rows, :, np.newaxis].astype(np.float32) / 255
-        mixed = share * over[rows] + (1 - share) * under[rows]
+        mixed = share * over[rows] + (1 - share) * unit * under[rows]
         result[rows] = np.rint(mixed, out=mixed)
     return result

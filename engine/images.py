@@ -7,11 +7,16 @@ sRGB in `impasto.engine.srgb`; sizes change in `impasto.engine.resampling`.
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any, Literal, overload
 
+import numpy as np
+import numpy.typing as npt
+
+from impasto.engine.depth import DeepArray
 from impasto.engine.outputs import (
     OUTPUT_SUFFIXES,
     check_output_alpha,
+    check_output_depth,
     check_output_path,
     check_output_size,
     save_image,
@@ -43,6 +48,7 @@ __all__ = [
     "ByteArray",
     "Cutout",
     "check_output_alpha",
+    "check_output_depth",
     "check_output_path",
     "check_output_size",
     "fit",
@@ -70,14 +76,20 @@ def to_network(image: ByteArray) -> FloatArray:
     return image.transpose(2, 0, 1).astype(np.float32, order="C")[np.newaxis]
 
 
-def from_network(image: FloatArray) -> ByteArray:
+@overload
+def from_network(image: FloatArray, bits: Literal[8] = 8) -> ByteArray: ...
+@overload
+def from_network(image: FloatArray, bits: Literal[16]) -> DeepArray: ...
+def from_network(image: FloatArray, bits: Literal[8, 16] = 8) -> ByteArray | DeepArray:
     """Return an image of shape (1, 3, H, W) as a picture: rounded (halves to even) and clipped.
 
-    Done in strips, so that no float copy of the whole is made.
+    With 16 bits, 255 becomes 65535. Done in strips, so that no float copy of the whole is made.
     """
     _, _, height, width = image.shape
-    pixels = np.empty((height, width, 3), np.uint8)
+    pixels: npt.NDArray[Any] = np.empty((height, width, 3), np.uint8 if bits == 8 else np.uint16)
     for rows in row_strips(height, width):
         values = np.clip(image[0, :, rows], 0, 255)
+        if bits == 16:
+            values *= 257
         pixels[rows] = np.rint(values, out=values).transpose(1, 2, 0)
     return pixels

@@ -14,7 +14,7 @@ from impasto.engine.machine import (
     total_memory,
 )
 
-__all__ = ["describe_machine"]
+__all__ = ["describe_machine", "installed_versions"]
 
 INSTRUCTION_SETS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16", "sve")
 DISTRIBUTIONS = ("numpy", "scipy", "onnxruntime", "onnxruntime-gpu", "openvino")
@@ -34,11 +34,12 @@ def describe_machine() -> dict[str, Any]:
         "system": platform.system(),
         "python": platform.python_version(),
         "impasto": __version__,
-        **_versions(),
+        **installed_versions(),
     }
 
 
-def _versions() -> dict[str, str]:
+def installed_versions() -> dict[str, str]:
+    """Return the versions of the runtimes and of what computes beside them."""
     found = {}
     for name in DISTRIBUTIONS:
         try:

@@ -42,6 +42,7 @@ def check_options(options: Options) -> None:
         if choices and value not in choices:
             raise UnknownNameError(_flag(item.name), str(value), choices)
     _check_numbers(options)
+    _check_file(options)
     _check_layers(options)
     if not options.content_layers and not options.style_layers:
         raise OptionError("No content layers and no style layers: there is nothing to paint.")
@@ -96,6 +97,7 @@ def _check_numbers(options: Options) -> None:
         "device": (0, 1023),
         "save_every": (0, 10**9),
         "print_every": (0, 10**9),
+        "quality": (0, 100),
         "seed": (-1, 2**63 - 1),
         "content_weight": (0, 1e30),
         "style_weight": (0, 1e30),
@@ -122,6 +124,11 @@ def _check_numbers(options: Options) -> None:
             f"--style-blend-weights is {','.join(map(str, blend))}; the weights must be "
             "finite, not negative, and not all zero."
         )
+
+
+def _check_file(options: Options) -> None:
+    if options.bit_depth not in (8, 16):
+        raise OptionError(f"--bit-depth is {options.bit_depth}; it takes 8 or 16.")
 
 
 def _check_layers(options: Options) -> None:

@@ -292,6 +292,19 @@ class Options:
         metavar="ROWS",
         group=MACHINE,
     )
+    bit_depth: int = option(
+        8, "Bits of each colour in the picture's file: 8, or 16 in .png and .tif.", group=OUTPUT
+    )
+    quality: int = option(
+        0,
+        "Quality of a .jpg, .webp or .avif file, 1 to 100; 0 is 95, lossless and 90.",
+        group=OUTPUT,
+    )
+    no_metadata: bool = option(
+        False,
+        "Write neither settings nor versions into the picture's file; see `impasto show`.",
+        group=OUTPUT,
+    )
     checkpoint: str = option(
         "auto",
         "Directory to save the run's state in, for `impasto resume`; off for none. auto is "

@@ -8,12 +8,23 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, BinaryIO
 
+import numpy as np
 from PIL import Image, PngImagePlugin
 
+from impasto.engine.deep_png import write_deep_png
+from impasto.engine.depth import DeepArray
 from impasto.engine.srgb import ByteArray, srgb_profile
 from impasto.engine.tiled_tiff import has_tifffile, write_tiled_tiff
 
-__all__ = ["OUTPUT_SUFFIXES", "Metadata", "encode", "holds_alpha", "too_large"]
+__all__ = [
+    "OUTPUT_SUFFIXES",
+    "Metadata",
+    "encode",
+    "holds_16_bits",
+    "holds_alpha",
+    "is_lossy",
+    "too_large",
+]
 
 Metadata = Mapping[str, str]
 
@@ -29,10 +40,11 @@ what is around them and for deflate, which makes noise larger by 0.03 %."""
 class _Format:
     """How Pillow writes a format, and the largest picture it holds."""
 
-    options: Callable[[Metadata], dict[str, Any]]
+    options: Callable[[Metadata, int], dict[str, Any]]
     longest_side: int = 2**31 - 1
     most_bytes: float = float("inf")
     alpha: bool = True
+    lossy: bool = False
 
 
 def too_large(suffix: str, width: int, height: int) -> str | None:
@@ -65,19 +77,30 @@ def holds_alpha(suffix: str) -> bool:
     return _FORMATS[suffix].alpha
 
 
+def holds_16_bits(suffix: str) -> bool:
+    """Say whether files of `suffix` can be written with 16 bits a colour."""
+    return suffix == ".png" or (_is_tiff(suffix) and has_tifffile())
+
+
+def is_lossy(suffix: str) -> bool:
+    """Say whether the format of `suffix` has a quality."""
+    return _FORMATS[suffix].lossy
+
+
 def encode(
-    image: ByteArray,
+    image: ByteArray | DeepArray,
     suffix: str,
     metadata: Metadata,
     file: BinaryIO,
     alpha: ByteArray | None = None,
+    quality: int = 0,
 ) -> None:
     """Write a picture in the format of `suffix`.
 
     Parameters
     ----------
     image : ndarray of shape (H, W, 3)
-        uint8 sRGB.
+        uint8 sRGB; uint16 only where :func:`holds_16_bits`.
     suffix : str
         One of :data:`OUTPUT_SUFFIXES`.
     metadata : mapping of str to str
@@ -86,6 +109,8 @@ def encode(
         Open for writing and seeking.
     alpha : ndarray of shape (H, W), optional
         uint8; only where :func:`holds_alpha`.
+    quality : int
+        1 to 100, or 0 for the format's own; without effect unless :func:`is_lossy`.
 
     Raises
     ------
@@ -101,7 +126,10 @@ def encode(
             software=_software(metadata),
         )
         return
-    options = _FORMATS[suffix].options(metadata)
+    if image.dtype == np.uint16:
+        write_deep_png(image.astype(np.uint16, copy=False), file, alpha=alpha, text=metadata)
+        return
+    options = _FORMATS[suffix].options(metadata, quality)
     encoded = Image.fromarray(image)
     if alpha is not None:
         encoded.putalpha(Image.fromarray(alpha))
@@ -115,15 +143,15 @@ def _is_tiff(suffix: str) -> bool:
     return suffix in (".tif", ".tiff")
 
 
-def _png(metadata: Metadata) -> dict[str, Any]:
+def _png(metadata: Metadata, _quality: int) -> dict[str, Any]:
     text = PngImagePlugin.PngInfo()
     for key, value in metadata.items():
         text.add_itxt(key, value)
     return {"format": "PNG", "pnginfo": text, "icc_profile": srgb_profile()}
 
 
-def _jpeg(metadata: Metadata) -> dict[str, Any]:
-    look = {"quality": 95, "subsampling": "4:4:4"}
+def _jpeg(metadata: Metadata, quality: int) -> dict[str, Any]:
+    look = {"quality": quality or 95, "subsampling": "4:4:4"}
     return {"format": "JPEG", **look, "exif": _exif(metadata), "icc_profile": srgb_profile()}
 
 
@@ -142,28 +170,29 @@ def _save_jpeg(image: Image.Image, file: BinaryIO, options: Mapping[str, Any]) -
         image.save(file, **options)
 
 
-def _webp(metadata: Metadata) -> dict[str, Any]:
+def _webp(metadata: Metadata, quality: int) -> dict[str, Any]:
     # Lossy WebP halves the resolution of colour, which strokes of pure colour show.
+    look = {"quality": quality} if quality else {"lossless": True}
     return {
         "format": "WEBP",
-        "lossless": True,
+        **look,
         "exact": True,  # colours below alpha 0 stay as they are
         "exif": _exif(metadata),
         "icc_profile": srgb_profile(),
     }
 
 
-def _avif(metadata: Metadata) -> dict[str, Any]:
+def _avif(metadata: Metadata, quality: int) -> dict[str, Any]:
     return {
         "format": "AVIF",
-        "quality": 90,
+        "quality": quality or 90,
         "subsampling": "4:4:4",
         "exif": _exif(metadata).tobytes() if metadata else b"",
         "icc_profile": srgb_profile(),
     }
 
 
-def _tiff(metadata: Metadata) -> dict[str, Any]:
+def _tiff(metadata: Metadata, _quality: int) -> dict[str, Any]:
     return {
         "format": "TIFF",
         "compression": "tiff_adobe_deflate",
@@ -172,17 +201,17 @@ def _tiff(metadata: Metadata) -> dict[str, Any]:
     }
 
 
-def _bmp(_metadata: Metadata) -> dict[str, Any]:
+def _bmp(_metadata: Metadata, _quality: int) -> dict[str, Any]:
     return {"format": "BMP"}
 
 
 _FORMATS: Mapping[str, _Format] = MappingProxyType(
     {
         ".png": _Format(_png),
-        ".jpg": _Format(_jpeg, longest_side=65500, alpha=False),  # libjpeg's limit
-        ".jpeg": _Format(_jpeg, longest_side=65500, alpha=False),
-        ".webp": _Format(_webp, longest_side=16383),
-        ".avif": _Format(_avif, longest_side=65536),
+        ".jpg": _Format(_jpeg, longest_side=65500, alpha=False, lossy=True),  # libjpeg's limit
+        ".jpeg": _Format(_jpeg, longest_side=65500, alpha=False, lossy=True),
+        ".webp": _Format(_webp, longest_side=16383, lossy=True),
+        ".avif": _Format(_avif, longest_side=65536, lossy=True),
         ".tif": _Format(_tiff, most_bytes=FOUR_GIB),
         ".tiff": _Format(_tiff, most_bytes=FOUR_GIB),
         ".bmp": _Format(_bmp, most_bytes=FOUR_GIB, alpha=False),

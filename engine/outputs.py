@@ -6,10 +6,14 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+
+from impasto.engine.depth import DeepArray
 from impasto.engine.output_formats import (
     OUTPUT_SUFFIXES,
     Metadata,
     encode,
+    holds_16_bits,
     holds_alpha,
     too_large,
 )
@@ -20,6 +24,7 @@ from impasto.errors import ImpastoError, OutputPathError
 __all__ = [
     "OUTPUT_SUFFIXES",
     "check_output_alpha",
+    "check_output_depth",
     "check_output_file",
     "check_output_path",
     "check_output_size",
@@ -86,6 +91,27 @@ def check_output_alpha(path: str | Path) -> None:
         )
 
 
+def check_output_depth(path: str | Path) -> None:
+    """Refuse an output path whose format cannot be written with 16 bits.
+
+    Raises
+    ------
+    OutputPathError
+        If so, or if the suffix is none of :data:`OUTPUT_SUFFIXES`.
+    """
+    suffix = _suffix(Path(path))
+    if holds_16_bits(suffix):
+        return
+    if suffix in (".tif", ".tiff"):
+        raise OutputPathError(
+            f"Output {path}: {suffix} files of 16 bits are written by tifffile, which is not "
+            "installed: pip install 'impasto[large]'. Or use .png, or --bit-depth 8."
+        )
+    raise OutputPathError(
+        f"Output {path}: {suffix} files have 8 bits. Use .png or .tif, or --bit-depth 8."
+    )
+
+
 def check_output_file(path: str | Path, overwrite: bool, inputs: Iterable[str | Path] = ()) -> None:
     """Refuse an output path, of a file of any kind, that could not or should not be written.
 
@@ -102,11 +128,12 @@ def check_output_file(path: str | Path, overwrite: bool, inputs: Iterable[str | 
 
 
 def save_image(
-    image: ByteArray,
+    image: ByteArray | DeepArray,
     path: str | Path,
     *,
     alpha: ByteArray | None = None,
     metadata: Metadata | None = None,
+    quality: int = 0,
 ) -> None:
     """Write a picture: the whole file appears at once, or nothing changes on disk.
 
@@ -116,22 +143,27 @@ def save_image(
     Parameters
     ----------
     image : ndarray of shape (H, W, 3)
-        uint8 sRGB.
+        uint8 sRGB; or uint16, with 65535 for white, for a PNG file of 16 bits a colour, or a TIFF
+        file if tifffile is installed.
     path : str or Path
-        The suffix gives the format: PNG; JPEG with quality 95 and full colour resolution (4:4:4);
-        lossless WebP; AVIF with quality 90 (4:4:4), the one format whose alpha is lossy; TIFF with
-        deflate compression, as BigTIFF in tiles if tifffile is installed; BMP.
+        The suffix gives the format: PNG; JPEG with full colour resolution (4:4:4); WebP; AVIF
+        (4:4:4), the one format whose alpha is lossy; TIFF with deflate compression, as BigTIFF in
+        tiles if tifffile is installed; BMP.
     alpha : ndarray of shape (H, W), optional
         uint8, from 0 (transparent) to 255 (opaque); colours are not multiplied by it.
     metadata : mapping of str to str, optional
         PNG: one text chunk a key. JPEG, WebP, AVIF and TIFF: a JSON object as EXIF image
         description, and ``Software``, if it is one of the keys, as EXIF software too. BMP has no
         place for it.
+    quality : int
+        Of JPEG, WebP and AVIF, from 1 to 100, each on a scale of its own; 0 is 95 for JPEG,
+        lossless for WebP and 90 for AVIF. Lossy WebP halves the resolution of colour.
 
     Raises
     ------
     OutputPathError
-        If the suffix is unknown, or its format cannot be transparent and `alpha` is given.
+        If the suffix is unknown, or its format cannot be transparent and `alpha` is given, or
+        has 8 bits and `image` 16.
     ImpastoError
         If the file cannot be written: disk full, no permission, directory gone, too large for
         the format.
@@ -146,12 +178,14 @@ def save_image(
     suffix = _suffix(path)
     if alpha is not None:
         check_output_alpha(path)
+    if image.dtype != np.uint8:
+        check_output_depth(path)
     height, width, _ = image.shape
     reason = too_large(suffix, width, height)
     if reason:
         raise ImpastoError(f"{path} could not be written: {reason}")
     with whole_file(path) as file:
-        encode(image, suffix, metadata or {}, file, alpha)
+        encode(image, suffix, metadata or {}, file, alpha, quality)
 
 
 def _suffix(path: Path) -> str:

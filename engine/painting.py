@@ -6,12 +6,18 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
 
 from impasto.engine.autosave import Autosave
+from impasto.engine.canvas import Canvas
 from impasto.engine.checkpoint import Snapshot
 from impasto.engine.color import with_colors
 from impasto.engine.compilation import Candidate
 from impasto.engine.cutouts import blended_into
+from impasto.engine.depth import DeepArray, Depth
 from impasto.engine.execution import Execution, OpenObjective, open_objective, targets_for
 from impasto.engine.guidance import guidance_of
 from impasto.engine.images import (
@@ -21,7 +27,7 @@ from impasto.engine.images import (
     resize_image,
     to_network,
 )
-from impasto.engine.inputs import Image
+from impasto.engine.inputs import Image, Picture, Subject
 from impasto.engine.machine import return_freed_memory
 from impasto.engine.objective import weights_for
 from impasto.engine.optimizers import Optimizer, OptimizerState, make_optimizer
@@ -129,8 +135,9 @@ class Painting:
             search.forget()
         result, inputs = search.best, self._prepared.inputs
         self.painted = search.picture
+        image, deep = self._pictures(search.picture)
         return StylizeResult(
-            image=self._picture(search.picture),
+            image=image,
             status=status,
             loss=result.loss,
             losses=search.best_losses,
@@ -146,6 +153,9 @@ class Painting:
             resumed_from=resumed_from,
             warnings=self._prepared.warnings,
             alpha=None if inputs.cutout is None else inputs.cutout.alpha,
+            deep=deep,
+            content=_source(self._prepared.content),
+            styles=tuple(map(_path, self._prepared.styles)),
         )
 
     def _paint(self, plan: ScalePlan, progress: Progress) -> tuple[ScaleSearch, Status]:
@@ -235,7 +245,9 @@ class Painting:
 
     def render(self, image: FloatArray, content: Image | None) -> Image:
         """Turn an image of shape (1, 3, H, W) into the picture to save."""
-        painted = from_network(image)
+        return self._shown(from_network(image), content)
+
+    def _shown(self, painted: npt.NDArray[Depth], content: Image | None) -> npt.NDArray[Depth]:
         if content is not None:
             painted = with_colors(painted, content, self._options.color)
         cutout = self.cutout_at(painted.shape[:2])
@@ -246,14 +258,21 @@ class Painting:
         cutout, (height, width) = self._prepared.inputs.cutout, size
         return None if cutout is None else resize_cutout(cutout, width, height)
 
-    def _picture(self, image: FloatArray) -> Image:
-        """Return the picture at its full size; a Ctrl-C while it is rendered does not lose it."""
+    def _pictures(self, image: FloatArray) -> tuple[Image, DeepArray | None]:
+        """Return the picture at its full size, and with 16 bits where the options say so."""
+        try:
+            return self._rendered(image)
+        except KeyboardInterrupt:  # does not lose it
+            return self._rendered(image)
+
+    def _rendered(self, image: FloatArray) -> tuple[Image, DeepArray | None]:
         height, width = self._prepared.plan.scales[-1].size
         content = self._prepared.inputs.photo
-        try:
-            return self.render(self._resized(image, height, width), content)
-        except KeyboardInterrupt:
-            return self.render(self._resized(image, height, width), content)
+        image = self._resized(image, height, width)
+        deep = None
+        if self._options.bit_depth == 16:
+            deep = self._shown(from_network(image, 16), content)
+        return self.render(image, content), deep
 
     def _resized(self, image: FloatArray, height: int, width: int) -> FloatArray:
         return resize_image(image, height, width, wraps=self._options.tileable)
@@ -267,6 +286,14 @@ class Painting:
     def scale_count(self) -> int:
         """How many scales there are."""
         return len(self._prepared.plan.scales)
+
+
+def _source(content: Subject) -> Path | Canvas | None:
+    return content if isinstance(content, Canvas) else _path(content)
+
+
+def _path(picture: Picture) -> Path | None:
+    return None if isinstance(picture, np.ndarray) else Path(picture)
 
 
 def _optimizer(execution: Execution, options: Options) -> Optimizer:

@@ -17,8 +17,9 @@ from __future__ import annotations
 import struct
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -32,11 +33,13 @@ from impasto.errors import ImageFileError, UsageError
 __all__ = [
     "MAX_PIXELS",
     "PICTURE_SUFFIXES",
+    "PictureTexts",
     "list_pictures",
     "load_cutout",
     "load_image",
     "picture_has_alpha",
     "picture_size",
+    "picture_texts",
 ]
 
 Decoded = TypeVar("Decoded")
@@ -157,6 +160,42 @@ def picture_size(path: str | Path, max_pixels: int = MAX_PIXELS) -> tuple[int, i
     return (width, height) if turned else (height, width)
 
 
+@dataclass(frozen=True)
+class PictureTexts:
+    """What a picture file's header tells.
+
+    Parameters
+    ----------
+    format : str
+        Pillow's name of it, such as ``PNG``.
+    size : tuple of int
+        (height, width) in pixels, as stored.
+    texts : mapping of str to str
+        PNG's texts by their keys; of other formats, EXIF's image description as ``description``
+        and its software as ``Software``.
+    """
+
+    format: str
+    size: tuple[int, int]
+    texts: Mapping[str, str]
+
+
+def picture_texts(path: str | Path, max_pixels: int = MAX_PIXELS) -> PictureTexts:
+    """Return format, size and texts from a file's header; damaged texts are left out.
+
+    Raises
+    ------
+    ImageFileError
+        As :func:`load_image`, as far as the header tells.
+    """
+    with _opened(Path(path), max_pixels) as image:
+        texts = {str(key): text for key, text in image.info.items() if isinstance(text, str)}
+        if image.format != "PNG":
+            texts |= _exif_texts(image)
+        width, height = image.size
+        return PictureTexts(image.format or "", (height, width), texts)
+
+
 def list_pictures(directory: str | Path) -> list[Path]:
     """Return the picture files of a directory by suffix, sorted by name; hidden ones are left out.
 
@@ -230,6 +269,16 @@ def _opened(path: Path, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
             f"{path} cannot be decoded: it is cut short or damaged ({in_a_line(error)}). "
             "Give an intact copy."
         ) from error
+
+
+def _exif_texts(image: Image.Image) -> dict[str, str]:
+    tags = {"description": ExifTags.Base.ImageDescription, "Software": ExifTags.Base.Software}
+    try:
+        exif = image.getexif()
+        found = {name: exif.get(tag) for name, tag in tags.items()}
+    except Exception:  # EXIF is a file format of its own, and as often damaged
+        return {}
+    return {name: value for name, value in found.items() if isinstance(value, str)}
 
 
 def _check_file(path: Path) -> None:

@@ -6,11 +6,13 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from impasto.engine.canvas import Canvas
 from impasto.engine.options import Options
 
 __all__ = ["Callback", "FloatArray", "Iterate", "Status", "StylizeResult"]
@@ -110,6 +112,12 @@ class StylizeResult:
     alpha : ndarray of shape (H, W), optional
         uint8, of a content picture that is transparent in parts: `image` has its own colours
         there. `impasto.save_image` takes it.
+    deep : ndarray of shape (H, W, 3), optional
+        The same picture as `image`, with 16 bits (65535 is white), with `Options.bit_depth` 16.
+    content : Path, Canvas or None
+        The content picture, unless it was given as an array; of a texture, its canvas.
+    styles : tuple of (Path or None)
+        The style pictures, likewise.
     """
 
     image: npt.NDArray[np.uint8]
@@ -128,6 +136,9 @@ class StylizeResult:
     resumed_from: int | None = None
     warnings: tuple[str, ...] = ()
     alpha: npt.NDArray[np.uint8] | None = None
+    deep: npt.NDArray[np.uint16] | None = None
+    content: Path | Canvas | None = None
+    styles: tuple[Path | None, ...] = ()
 
     def summary(self) -> dict[str, Any]:
         """Return everything but the picture as plain JSON values."""

@@ -19,7 +19,10 @@ __all__ = ["MOST_CELLS", "SWEPT", "Axis", "Cell", "check_axes", "sweep", "sweep_
 
 MOST_CELLS = 100
 
-NOT_SWEPT = ("checkpoint", "save_every", "print_every", *TEXTURE_ONLY)
+NOT_SWEPT = (
+    *("bit_depth", "quality", "no_metadata", "checkpoint", "save_every", "print_every"),
+    *TEXTURE_ONLY,
+)
 """Options that change nothing in the picture, or are for those without a content."""
 
 SWEPT = tuple(item.name for item in fields(Options) if item.name not in NOT_SWEPT)

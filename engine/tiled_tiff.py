@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from impasto.engine.depth import DeepArray
 from impasto.engine.srgb import ByteArray, srgb_profile
 
 __all__ = ["has_tifffile", "write_tiled_tiff"]
@@ -29,7 +30,7 @@ def has_tifffile() -> bool:
 
 
 def write_tiled_tiff(
-    image: ByteArray,
+    image: ByteArray | DeepArray,
     file: BinaryIO,
     *,
     alpha: ByteArray | None = None,
@@ -41,7 +42,7 @@ def write_tiled_tiff(
     Parameters
     ----------
     image : ndarray of shape (H, W, 3)
-        uint8 sRGB. No copy of it is made: tiles are compressed from where they lie.
+        uint8 or uint16 sRGB. No copy of it is made: tiles are compressed from where they lie.
     file : file
         Open for writing and seeking.
     alpha : ndarray of shape (H, W), optional
@@ -64,7 +65,7 @@ def write_tiled_tiff(
         writer.write(
             _tiles(image, alpha),
             shape=(*image.shape[:2], 3 if alpha is None else 4),
-            dtype=np.uint8,
+            dtype=image.dtype,
             photometric="rgb",
             planarconfig="contig",
             extrasamples=() if alpha is None else ("unassalpha",),
@@ -79,10 +80,16 @@ def write_tiled_tiff(
         )
 
 
-def _tiles(image: ByteArray, alpha: ByteArray | None) -> Iterator[ByteArray]:
+def _tiles(
+    image: ByteArray | DeepArray, alpha: ByteArray | None
+) -> Iterator[ByteArray | DeepArray]:
     """Yield the tiles row by row; tifffile fills up those that the picture ends in."""
     height, width, _ = image.shape
+    unit = image.dtype.type(1 if image.dtype == np.uint8 else 257)
     for top in range(0, height, TILE):
         for left in range(0, width, TILE):
             place = slice(top, top + TILE), slice(left, left + TILE)
-            yield image[place] if alpha is None else np.dstack((image[place], alpha[place]))
+            if alpha is None:
+                yield image[place]
+            else:
+                yield np.dstack((image[place], alpha[place] * unit))

@@ -5,7 +5,7 @@
     import impasto
 
     result = impasto.stylize("photo.jpg", ["painting.jpg"], impasto.Options(size=512))
-    impasto.save_image(result.image, "painted.png")
+    impasto.save_result(result, "painted.png")
 
 Everything is imported on first use, so that ``import impasto`` stays fast.
 """
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from impasto.engine.parts import Workers
     from impasto.engine.presets import PRESETS, preset_options
     from impasto.engine.result import Iterate, Status, StylizeResult
+    from impasto.engine.saving import save_result
     from impasto.engine.stylize import resume, stylize
     from impasto.engine.texture import texture
     from impasto.engine.video.driver import FrameStep, stylize_video
@@ -49,6 +50,7 @@ __all__ = [
     "preset_options",
     "resume",
     "save_image",
+    "save_result",
     "stylize",
     "stylize_video",
     "texture",
@@ -75,6 +77,7 @@ _HOMES = {
     "preset_options": "impasto.engine.presets",
     "resume": "impasto.engine.stylize",
     "save_image": "impasto.engine.images",
+    "save_result": "impasto.engine.saving",
     "stylize": "impasto.engine.stylize",
     "texture": "impasto.engine.texture",
     "stylize_video": "impasto.engine.video.driver",

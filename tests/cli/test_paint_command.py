@@ -195,7 +195,7 @@ def test_the_picture_says_how_it_was_made_but_not_where(
     job = ("paint", pictures / "photo.png", pictures / "painting.png", "-o", out)
     assert impasto(*job, *quick, "--init", pictures / "other.jpg").code == 0
     with Image.open(out) as image:
-        options = json.loads(image.info["Impasto"])
+        options = json.loads(image.info["Impasto"])["options"]
     assert (options["iterations"], options["init"]) == (3, "other.jpg")
     assert str(pictures).encode() not in out.read_bytes()
 

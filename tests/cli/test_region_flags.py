@@ -41,7 +41,7 @@ def test_a_mask_for_each_style(
     assert terms == [f"style_loss.{layer}.{n}" for layer in ("relu1_1", "relu2_1") for n in "12"]
     assert told["options"]["mask"] == [str(masks / "left.png"), str(masks / "right.png")]
     with Image.open(masks / "new.png") as saved:
-        metadata = json.loads(saved.text["Impasto"])  # type: ignore[attr-defined]
+        metadata = json.loads(saved.text["Impasto"])["options"]  # type: ignore[attr-defined]
     assert metadata["mask"] == ["left.png", "right.png"], "no folders of this machine"
 
 

@@ -23,7 +23,7 @@ def test_it_writes_a_picture_of_the_size_asked(impasto: Impasto, pictures: Path)
     assert ", seed " in result.messages[-1]
     with Image.open(out) as image:
         assert image.size == (64, 48)
-        told = json.loads(image.text["Impasto"])  # type: ignore[attr-defined]
+        told = json.loads(image.text["Impasto"])["options"]  # type: ignore[attr-defined]
     assert (told["content_layers"], told["init"], told["size"]) == ([], "noise", 64)
 
 

@@ -17,7 +17,13 @@ import typer
 from impasto.cli.interruption import Interruption
 from impasto.cli.messages import say
 from impasto.cli.resume import resume_one
-from impasto.cli.running import existing_milestones, is_milestone, other_inputs, report_of
+from impasto.cli.running import (
+    existing_milestones,
+    is_milestone,
+    other_inputs,
+    report_of,
+    say_what_quality_does,
+)
 from impasto.cli.session import checkpoint_directory, painted
 from impasto.cli.shown import Shown
 from impasto.engine.amounts import duration_text
@@ -74,6 +80,7 @@ def paint_all(batch: Batch, options: Options, *, as_json: bool, debug: bool) -> 
     """
     from impasto.engine.batch import check_jobs, check_styles, jobs_of, run_jobs
     from impasto.engine.images import check_output_size
+    from impasto.engine.saving import check_output_options
     from impasto.engine.studio import Studio
 
     if options.checkpoint not in ("auto", "off"):
@@ -91,6 +98,8 @@ def paint_all(batch: Batch, options: Options, *, as_json: bool, debug: bool) -> 
     )
     for job in jobs:
         check_output_size(job.output, options.size, 1)
+        check_output_options(job.output, options)
+    say_what_quality_does(jobs[0].output, options)
     _check_milestones(jobs, batch, options)
     check_styles(jobs, options)
     studio = Studio(options)

@@ -34,6 +34,7 @@ from impasto.cli.paint import paint
 from impasto.cli.plan import plan
 from impasto.cli.presets import presets
 from impasto.cli.resume import resume
+from impasto.cli.show import show
 from impasto.cli.sweep import sweep
 from impasto.cli.texture import texture
 from impasto.cli.video import video
@@ -59,6 +60,7 @@ for command in (
     sweep,
     plan,
     resume,
+    show,
     models,
     fetch,
     export,

@@ -62,6 +62,7 @@ def resume(
     from impasto.engine.checkpoint import CheckpointStore
     from impasto.engine.images import check_output_path
     from impasto.engine.resumption import recorded_in
+    from impasto.engine.saving import check_output_options
 
     with CheckpointStore(directory, create=False) as store:
         snapshot = store.load()
@@ -80,6 +81,7 @@ def resume(
                 "The run was started by a program, which did not say where its picture goes; give "
                 "-o FILE."
             )
+        check_output_options(output, recorded.options)
         shown = Shown(Wanted(report, animate, animate_size, preview))
         shown.check(output, overwrite, inputs)
         with Interruption() as interruption:

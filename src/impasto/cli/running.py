@@ -6,17 +6,15 @@ import json
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from impasto import __version__
 from impasto.cli.interruption import Interruption
 from impasto.cli.messages import say
 from impasto.cli.progress import Reporter
-from impasto.engine.option_files import files_of, with_files
+from impasto.engine.option_files import files_of
 from impasto.engine.options import Options
 from impasto.errors import CheckpointWriteError, ImpastoError
 
@@ -27,12 +25,12 @@ if TYPE_CHECKING:
 __all__ = [
     "existing_milestones",
     "is_milestone",
-    "metadata_of",
     "other_inputs",
     "print_result",
     "report_of",
     "run_and_save",
     "say_what_becomes_of_alpha",
+    "say_what_quality_does",
 ]
 
 
@@ -61,8 +59,7 @@ def run_and_save(
     unfinished : Path, optional
         Where the picture goes if the run is cancelled, instead of `output`.
     """
-    from impasto.engine.cutouts import save_cutout
-    from impasto.engine.srgb import Cutout
+    from impasto.engine.saving import save_result
 
     def on_step(iterate: Iterate) -> bool:
         interruption.defer()
@@ -81,7 +78,7 @@ def run_and_save(
     if unfinished is not None and result.status.name == "CANCELLED":
         output = unfinished
     try:
-        save_cutout(Cutout(result.image, result.alpha), output, metadata_of(result.options))
+        save_result(result, output)
     except ImpastoError as error:
         raise _rescued(result, output, error) from error
     say(_summary(result))
@@ -114,6 +111,14 @@ def say_what_becomes_of_alpha(output: Path) -> None:
         )
 
 
+def say_what_quality_does(output: Path, options: Options) -> None:
+    """Say of ``--quality`` if the format of the picture has none."""
+    from impasto.engine.output_formats import is_lossy
+
+    if options.quality and not is_lossy(output.suffix.lower()):
+        say(f"{output.name}: {output.suffix} files are lossless; --quality changes nothing.")
+
+
 def _leave(store: CheckpointStore, result: StylizeResult) -> None:
     if result.status.name == "CANCELLED":
         if _was_saved(store):
@@ -142,11 +147,10 @@ def _nothing_saved(interruption: Interruption, store: CheckpointStore | None) ->
 
 def _rescued(result: StylizeResult, output: Path, error: ImpastoError) -> ImpastoError:
     """Save a picture that cannot be written where it should be; return what to say."""
-    from impasto.engine.cutouts import save_cutout
-    from impasto.engine.srgb import Cutout
+    from impasto.engine.saving import save_result
 
     spare = Path(tempfile.mkdtemp(prefix="impasto-")) / output.name
-    save_cutout(Cutout(result.image, result.alpha), spare)
+    save_result(result, spare)
     return ImpastoError(f"{error} The picture is in {spare} instead.")
 
 
@@ -179,21 +183,14 @@ def existing_milestones(output: Path, iterations: int, options: Options) -> Iter
 
 
 def _save_milestone(iterate: Iterate, output: Path, options: Options) -> None:
-    from impasto.engine.cutouts import save_cutout
-    from impasto.engine.srgb import Cutout
+    from impasto.engine.saving import save_step
 
     path = output.with_name(f"{output.stem}_{iterate.iteration}{output.suffix}")
     try:
-        save_cutout(Cutout(iterate.picture(), iterate.alpha), path, metadata_of(options))
+        save_step(iterate, options, path)
     except ImpastoError as error:
         # Hours of work may hang on it: the run goes on without this file.
         say(f"warning: {error}")
-
-
-def metadata_of(options: Options) -> dict[str, str]:
-    """Return what a saved picture says of its making; of files, the names only."""
-    shared = replace(with_files(options, lambda path: Path(path.name)), checkpoint="auto")
-    return {"Software": f"Impasto {__version__}", "Impasto": json.dumps(shared.to_dict())}
 
 
 def _summary(result: StylizeResult) -> str:

@@ -13,7 +13,12 @@ from impasto.cli.interruption import Interruption
 from impasto.cli.messages import say
 from impasto.cli.plan_text import plan_sentence
 from impasto.cli.progress import painting_progress
-from impasto.cli.running import existing_milestones, run_and_save, say_what_becomes_of_alpha
+from impasto.cli.running import (
+    existing_milestones,
+    run_and_save,
+    say_what_becomes_of_alpha,
+    say_what_quality_does,
+)
 from impasto.cli.shown import Shown
 from impasto.engine.options import Options
 from impasto.engine.scales import total_iterations
@@ -157,7 +162,10 @@ def _store(
 def check_outputs(output: Path, overwrite: bool, inputs: Sequence[Path], options: Options) -> None:
     """Refuse outputs that could not, or should not, be written at the end."""
     from impasto.engine.images import check_output_path
+    from impasto.engine.saving import check_output_options
 
     check_output_path(output, overwrite, inputs, longest_side=options.size)
+    check_output_options(output, options)
+    say_what_quality_does(output, options)
     for milestone in existing_milestones(output, total_iterations(options.schedule), options):
         check_output_path(milestone, overwrite, inputs)

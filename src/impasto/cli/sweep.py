@@ -17,7 +17,7 @@ from impasto.cli.interruption import Interruption
 from impasto.cli.messages import Debug, say
 from impasto.cli.output_flags import Overwrite
 from impasto.cli.progress import painting_progress
-from impasto.cli.running import metadata_of, other_inputs
+from impasto.cli.running import other_inputs
 from impasto.engine.options import LOOK, OUTPUT, SEARCH, TEXTURE_ONLY, Options, flags
 from impasto.errors import OptionError, OutputPathError, UnknownNameError
 
@@ -151,8 +151,7 @@ def _paint(
     done: list[tuple[Cell, Path | None]],
 ) -> None:
     """Paint the cells one after the other, saving each at once if there is a folder."""
-    from impasto.engine.cutouts import save_cutout
-    from impasto.engine.srgb import Cutout
+    from impasto.engine.saving import save_result
     from impasto.engine.sweep import sweep as runs
 
     for number, cell in enumerate(runs(content, pictures, options, axes, callback=on_step), 1):
@@ -162,16 +161,17 @@ def _paint(
             say(f"warning: {told} failed: {cell.error}")
         elif folder is not None:
             path = folder / f"{number:03}.png"
-            cutout = Cutout(cell.result.image, cell.result.alpha)
-            save_cutout(cutout, path, metadata_of(cell.result.options))
+            save_result(cell.result, path)
         done.append((cell, path))
 
 
 def _draw(cells: Sequence[Cell], axes: Sequence[Axis], options: Options, output: Path) -> None:
     from impasto.engine.contact_sheet import contact_sheet
     from impasto.engine.images import save_image
+    from impasto.engine.provenance import metadata_of
 
-    save_image(contact_sheet(cells, axes), output, metadata=metadata_of(options))
+    metadata = None if options.no_metadata else metadata_of(options)
+    save_image(contact_sheet(cells, axes), output, metadata=metadata, quality=options.quality)
 
 
 def _axis(text: str) -> Axis:

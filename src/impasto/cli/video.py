@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 __all__ = ["video"]
 
 MASKS = {"mask", "mask_edges", "content_mask"}
-NOT_OFFERED = {*TEXTURE_ONLY, *MASKS, "checkpoint", "save_every"}
-"""A video goes on at its next frame by itself; masks of the content do not move with it."""
+FILES = {"bit_depth", "quality", "no_metadata"}
+NOT_OFFERED = {*TEXTURE_ONLY, *MASKS, *FILES, "checkpoint", "save_every"}
+"""A video goes on at its next frame by itself; masks of the content do not move with it; its files
+have 8 bits, and of their making they tell the program's name only."""
 
 
 def _flag(name: str) -> Any:
