@@ -26,6 +26,7 @@ from typing import BinaryIO, TypeVar
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from impasto.engine.options import MAX_PIXELS
+from impasto.engine.picture_kinds import check_animation, check_kind
 from impasto.engine.resampling import fit, fit_cutout, fitted_size
 from impasto.engine.srgb import ByteArray, Cutout, cutout_of, in_a_line, to_srgb
 from impasto.errors import ImageFileError, UsageError
@@ -63,6 +64,8 @@ On the pictures in examples/, a file decoded in full and one decoded so differ b
 better; with a margin of 1, by 30 dB, and visibly softer.
 """
 
+TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
 _pillow = threading.RLock()
 
 
@@ -71,7 +74,7 @@ def load_image(
 ) -> ByteArray:
     """Read a picture file as it is meant to look on an sRGB screen.
 
-    The first frame is turned as its EXIF orientation says, converted from its ICC profile to sRGB
+    It is turned as its EXIF orientation says, converted from its ICC profile to sRGB
     (relative colorimetric, with black point compensation), reduced to 8 bits, and laid on white
     where it is transparent. A profile that is damaged, or of another colour space than the
     picture, is ignored with a warning in the log.
@@ -97,7 +100,8 @@ def load_image(
     ------
     ImageFileError
         If the file is missing, no regular file, unreadable, empty, cut short, damaged, not a
-        picture, of a kind whose values have no agreed range, or larger than `max_pixels`.
+        picture, an animation, of a kind whose values have no agreed range, or larger than
+        `max_pixels`.
     OptionError
         If `longest_side` is not positive.
 
@@ -139,8 +143,12 @@ def picture_has_alpha(path: str | Path, max_pixels: int = MAX_PIXELS) -> bool:
         return bool(image.has_transparency_data)
 
 
-def picture_size(path: str | Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+def picture_size(
+    path: str | Path, max_pixels: int = MAX_PIXELS, *, animated: bool = False
+) -> tuple[int, int]:
     """Return the height and width :func:`load_image` would give, from the file's header.
+
+    With `animated`, also of an animation, which :func:`load_image` refuses.
 
     Raises
     ------
@@ -149,6 +157,8 @@ def picture_size(path: str | Path, max_pixels: int = MAX_PIXELS) -> tuple[int, i
     """
     path = Path(path)
     with _opened(path, max_pixels) as image:
+        if not animated:
+            check_animation(image, path)
         width, height = image.size
         try:
             # Not the method of PNG files, which decodes the picture to find EXIF data behind it.
@@ -232,6 +242,7 @@ def _decoded(
 ) -> Decoded:
     """Decode a file, a JPEG file to no more than it takes; Pillow's image is gone on return."""
     with _opened(path, max_pixels) as image:
+        check_animation(image, path)
         wanted = image if longest_side is None else _draft(image, longest_side)
         wanted.load()
         return convert(wanted, path)
@@ -244,6 +255,7 @@ def _opened(path: Path, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
     try:
         with path.open("rb") as file, _pillow_limit(max_pixels), _identified(file, path) as image:
             _check_size(path, image.size, max_pixels)
+            check_kind(image, path)
             yield image
     except UsageError:
         raise
@@ -254,9 +266,7 @@ def _opened(path: Path, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
     except PermissionError:
         raise ImageFileError(f"{path}: no permission to read it.") from None
     except UnidentifiedImageError:
-        raise ImageFileError(
-            f"{path} is not a picture this program can read. It reads {', '.join(FORMATS)}."
-        ) from None
+        raise ImageFileError(_unidentified(path)) from None
     except Image.DecompressionBombError as error:
         # From a decoder, of something inside the file that is larger than its header says.
         raise ImageFileError(
@@ -279,6 +289,20 @@ def _exif_texts(image: Image.Image) -> dict[str, str]:
     except Exception:  # EXIF is a file format of its own, and as often damaged
         return {}
     return {name: value for name, value in found.items() if isinstance(value, str)}
+
+
+def _unidentified(path: Path) -> str:
+    """Say of a file in none of the formats, or that no reader takes, what is wrong."""
+    with path.open("rb") as file:
+        head = file.read(16)
+    if head[:4] in TIFF_HEADS:
+        return (
+            f"{path} is a TIFF file that is damaged, or of a kind that is not read. Save it as "
+            "grey, RGB or CMYK with 8 or 16 bits."
+        )
+    if head[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1"):
+        return f"{path} is a HEIC picture, which is not read. Save it as JPEG, PNG or AVIF."
+    return f"{path} is not a picture this program can read. It reads {', '.join(FORMATS)}."
 
 
 def _check_file(path: Path) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, ImageCms
 
+from impasto.engine.picture_kinds import Tones, tones_of
 from impasto.errors import ImageFileError
 
 __all__ = [
@@ -148,11 +149,11 @@ def _converted(image: Image.Image, path: Path, keep_alpha: bool) -> Cutout:
     keep_alpha = keep_alpha and image.has_transparency_data
     pixels, stored = _upright(image, orientation, 3)
     alphas, stored_alpha = _upright(image, orientation, 1) if keep_alpha else (None, None)
-    unit = _unit_of(image, path)
+    tones, key = _checked_tones(image, path), image.info.get("transparency")
     profile: bytes | None = image.info.get("icc_profile")
     conversion: _Conversion | None = None
     for rows, strip in _strips(image):
-        colours, alpha = _without_alpha(strip if unit is None else _to_8_bits(strip, unit))
+        colours, alpha = _without_alpha(strip if tones is None else _to_8_bits(strip, tones, key))
         if profile:
             conversion, profile = _conversion(profile, colours.mode, path), None
         rgb = colours.convert("RGB") if conversion is None else conversion(colours)
@@ -183,28 +184,36 @@ def _orientation(image: Image.Image, path: Path) -> Any:
         return None
 
 
-def _unit_of(image: Image.Image, path: Path) -> float | None:
-    """Return white's value in single-channel modes of more than 8 bits; ``None`` for others."""
-    if not (image.mode.startswith("I") or image.mode == "F"):
+def _checked_tones(image: Image.Image, path: Path) -> Tones | None:
+    """Return what the numbers mean, in modes of more than 8 bits; refuse those out of range."""
+    tones = tones_of(image)
+    if tones is None:
         return None
-    unit = 1.0 if image.mode == "F" else 65535.0
     low, high = np.inf, -np.inf
     for _, strip in _strips(image):
         values = np.asarray(strip)
         # Unlike Python's min and max, these pass NaN on.
         low, high = np.minimum(low, values.min()), np.maximum(high, values.max())
-    if not (low >= 0 and high <= unit):
+    if not (low >= 0 and high <= tones.most):
         raise ImageFileError(
             f"{path} holds values from {low:g} to {high:g}, and nothing says "
-            f"which of them is white; 0 to {unit:g} was expected. Save it with 8 or 16 bits."
+            f"which of them is white; 0 to {tones.most:g} was expected. Save it with 8 or 16 bits."
         )
-    return unit
+    return tones
 
 
-def _to_8_bits(image: Image.Image, unit: float) -> Image.Image:
-    """Divide values of more than 8 bits, which Pillow's own conversion clips."""
-    values = np.asarray(image, np.float64)
-    return Image.fromarray(np.rint(values * (255 / unit)).astype(np.uint8))
+def _to_8_bits(image: Image.Image, tones: Tones, key: object) -> Image.Image:
+    """Divide values of more than 8 bits, which Pillow's own conversion clips.
+
+    Where `key`, the one transparent value, is a number, the result has an alpha channel.
+    """
+    values = np.asarray(image)
+    levels = np.rint(values.astype(np.float64) * (255 / tones.most)).astype(np.uint8)
+    grey = Image.fromarray(255 - levels if tones.inverted else levels)
+    if not isinstance(key, int):
+        return grey
+    alpha = Image.fromarray(np.where(values == key, np.uint8(0), np.uint8(255)))
+    return Image.merge("LA", (grey, alpha))
 
 
 def _without_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:

@@ -53,7 +53,7 @@ class Animation:
 
     def __init__(self, path: Path, video: VideoOptions, max_pixels: int) -> None:
         self.path = path
-        picture_size(path, max_pixels)  # says in words what is wrong with a file
+        picture_size(path, max_pixels, animated=True)  # says in words what is wrong with a file
         with _opened(path) as image:
             self.count = int(getattr(image, "n_frames", 1))
         self.end: Fraction | None = None

@@ -180,14 +180,6 @@ def test_a_picture_that_is_opaque_everywhere_has_no_alpha(write: Write) -> None:
         assert load_cutout(write(data)).alpha is None
 
 
-@pytest.mark.parametrize("format", ["GIF", "PNG", "WEBP"])
-def test_the_first_frame_is_taken(write: Write, format: str) -> None:
-    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "lime", "blue")]
-    options = {"lossless": True} if format == "WEBP" else {}
-    data = encoded(format, frames[0], save_all=True, append_images=frames[1:], **options)
-    assert (load_image(write(data)) == [255, 0, 0]).all()
-
-
 # --- colour management
 
 

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Debug", "Verbosity", "log_to_stderr", "say"]
+__all__ = ["Debug", "Verbosity", "log_to_stderr", "printable", "say"]
 
 
 @dataclass
@@ -32,7 +32,13 @@ def say(*sentences: str) -> None:
     # A person who closed standard error, or its pipe, must not lose a picture over a message; nor
     # must one whose Ctrl-C falls into another message (RuntimeError: reentrant call).
     with contextlib.suppress(OSError, ValueError, RuntimeError):
-        print("impasto:", *" ".join(sentences).split(), file=sys.stderr, flush=True)
+        words = (printable(word) for word in " ".join(sentences).split())
+        print("impasto:", *words, file=sys.stderr, flush=True)
+
+
+def printable(text: str) -> str:
+    """Return a text, such as a file's name, without what could steer a terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class _StderrHandler(logging.Handler):

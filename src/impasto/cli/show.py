@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from impasto.cli.messages import Debug
+from impasto.cli.messages import Debug, printable
 from impasto.errors import ImpastoError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def show(
 
     found = read_provenance(picture)
     if not found.settings:
-        by = f"; it was made by {_printable(found.software)}" if found.software else ""
+        by = f"; it was made by {printable(found.software)}" if found.software else ""
         raise ImpastoError(
             f"{picture} tells nothing of how it was painted{by}. Impasto writes it into "
             ".png, .jpg, .webp, .avif and .tif files, unless it is told --no-metadata; other "
@@ -71,15 +71,10 @@ def _described(picture: Path, found: Provenance) -> str:
         lines.append(shell_text(command))
     elif "options" in told:
         lines.append(f"{'options':<10}  {json.dumps(told['options'])}")
-    return "\n".join(map(_printable, lines))
+    return "\n".join(map(printable, lines))
 
 
 def _text(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value))
     return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _printable(text: str) -> str:
-    """Return a text of a file without what could steer a terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
