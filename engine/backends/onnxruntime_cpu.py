@@ -210,7 +210,7 @@ class OnnxRuntimeGraph:
                 self._arrays = output_arrays(self._sizes)
             binding = self._session.io_binding()
             for name, value in feeds.items():
-                binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(value))
+                binding.bind_ortvalue_input(name, self._input_value(name, value))
             for name, array in self._arrays.items():
                 binding.bind_ortvalue_output(name, ort.OrtValue.ortvalue_from_numpy(array))
             self._session.run_with_iobinding(binding)
@@ -221,6 +221,10 @@ class OnnxRuntimeGraph:
     def release(self) -> None:
         """Drop the arrays of the results; see `CompiledGraph.release`."""
         self._arrays = {}
+
+    def _input_value(self, name: str, value: FloatArray) -> ort.OrtValue:
+        """Return an input as the runtime takes it; here, the array itself."""
+        return ort.OrtValue.ortvalue_from_numpy(value)
 
     def _first_run(
         self, feeds: dict[str, FloatArray], shapes: dict[str, tuple[int, ...]]

@@ -7,14 +7,14 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from functools import cache
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from impasto.engine.backends.base import Precision
+from impasto.engine.backends.base import FloatArray, Precision
 from impasto.engine.backends.onnxruntime_cpu import (
     OnnxRuntimeGraph,
     open_session,
@@ -77,7 +77,7 @@ class OnnxRuntimeCuda:
         outputs: Sequence[str] | None = None,
         *,
         one_of_many: bool = False,
-    ) -> OnnxRuntimeGraph:
+    ) -> OnnxRuntimeCudaGraph:
         """Compile `model`; see `Backend.compile`.
 
         Convolutions and products that the provider leaves to the CPU are logged as a warning: the
@@ -90,7 +90,47 @@ class OnnxRuntimeCuda:
         if left:
             counted = ", ".join(f"{count} {op}" for op, count in sorted(left.items()))
             logger.warning("The CUDA provider leaves %s to the CPU; it will be slow.", counted)
-        return OnnxRuntimeGraph(session, model, outputs)
+        return OnnxRuntimeCudaGraph(session, model, outputs, device=self.device)
+
+
+class OnnxRuntimeCudaGraph(OnnxRuntimeGraph):
+    """A session on a GPU that keeps its bound inputs there.
+
+    Parameters
+    ----------
+    session : InferenceSession
+    model : ModelProto
+    outputs : sequence of str, optional
+    device : int
+        Number of the GPU.
+    """
+
+    def __init__(
+        self,
+        session: ort.InferenceSession,
+        model: onnx.ModelProto,
+        outputs: Sequence[str] | None = None,
+        *,
+        device: int,
+    ) -> None:
+        super().__init__(session, model, outputs)
+        self._device = device
+        self._on_gpu: dict[str, tuple[FloatArray, ort.OrtValue]] = {}
+
+    def release(self) -> None:
+        """Drop the results, and the bound inputs on the GPU; see `CompiledGraph.release`."""
+        super().release()
+        self._on_gpu = {}
+
+    def _input_value(self, name: str, value: FloatArray) -> ort.OrtValue:
+        # Targets are copied once and not at every evaluation: bound arrays do not change.
+        if self._inputs.bound.get(name) is not value:
+            return super()._input_value(name, value)
+        copied, there = self._on_gpu.get(name, (None, None))
+        if copied is not value:
+            there = ort.OrtValue.ortvalue_from_numpy(value, "cuda", self._device)
+            self._on_gpu[name] = value, there
+        return there
 
 
 @cache
@@ -148,12 +188,16 @@ def _open_on_gpu(
     options = session_options(threads=1)
     options.add_session_config_entry(_PLACEMENT, "1")
     provider = {
-        "device_id": str(device),
         "use_tf32": "0",
         "arena_extend_strategy": "kSameAsRequested",
         "cudnn_conv_algo_search": "EXHAUSTIVE" if autotune else "HEURISTIC",
     }
-    session = open_session(model, options, [(PROVIDER, provider), "CPUExecutionProvider"])
+    quiet: AbstractContextManager[None] = nullcontext()
+    if device:  # where it is told, versions since 1.26 warn that it is none of a plugin's
+        provider["device_id"] = str(device)
+        quiet = _quiet_runtime()
+    with quiet:
+        session = open_session(model, options, [(PROVIDER, provider), "CPUExecutionProvider"])
     if PROVIDER not in session.get_providers():
         raise BackendError(
             f"ONNX Runtime did not load the CUDA provider for GPU {device} and would run on "
