@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from gpu import gpu_memory_in_use
 from problem import read_problem
 
 from impasto.engine.backends import open_backend
@@ -20,20 +21,21 @@ from impasto.engine.compilation import Candidate, compile_gradient
 from impasto.engine.machine import peak_rss_bytes
 from impasto.engine.objective import Objective
 
-MOST_RUNS = 10
+MOST_RUNS = 50
 
 
 def main() -> None:
     """Measure one configuration."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("problem", type=Path)
-    parser.add_argument("configuration", help="such as openvino-bf16")
+    parser.add_argument("configuration", help="such as openvino-bf16, or cuda-f32-autotune")
     parser.add_argument("--seconds", type=float, default=2.0, help="how long to repeat")
     parser.add_argument("--gradient", type=Path, help="where to save the gradient")
     asked = parser.parse_args()
     problem = read_problem(asked.problem)
-    name, precision = asked.configuration.split("-")
-    backend = open_backend(name, precision)
+    name, precision, *words = asked.configuration.split("-")
+    before = gpu_memory_in_use() if name == "cuda" else 0
+    backend = open_backend(name, precision, autotune="autotune" in words)
     began = time.perf_counter()
     graph = compile_gradient(Candidate(backend, backend.lowering), problem.network, problem.size)
     objective = Objective(graph, problem.targets, problem.weights)
@@ -53,6 +55,7 @@ def main() -> None:
                 "first_s": first,
                 "seconds": seconds,
                 "peak_rss_bytes": peak_rss_bytes(),
+                "gpu_bytes": gpu_memory_in_use() - before if name == "cuda" else 0,
                 "version": backend.fingerprint,
             }
         )

@@ -1,11 +1,15 @@
 """Time one evaluation against PyTorch: the same objective, machine, cores and numbers.
 
     python benchmarks/peers.py --torch-python PATH --save
+    python benchmarks/peers.py --torch-python PATH --gpu --save gpu
 
 One evaluation is the loss and its gradient with respect to the image. Every configuration runs in
 a process of its own, so that its peak memory is its own, warms up with one evaluation, and uses
 every core. The configurations of one network and size take turns, round by round, so that a noisy
 minute hits all of them.
+
+With ``--gpu`` both sides compute on the GPU. PyTorch's image and gradient stay there; Impasto's
+come from the processor's memory and go back to it, as its optimizers need them.
 
 Before anything is timed, the two implementations have to agree in float32. At every size, what
 each configuration computes is compared with ONNX Runtime, and told in the result.
@@ -35,6 +39,14 @@ HERE = Path(__file__).parent
 MODELS = ("vgg19", "nin")
 SIZES = (256, 512, 784, 1024)
 TORCH = ("torch-f32", "torch-f32-nhwc", "torch-bf16", "torch-bf16-nhwc")
+ON_GPU = (
+    "torch-f32-cuda",
+    "torch-f32-cuda-autotune",
+    "torch-tf32-cuda-autotune",
+    "torch-bf16-nhwc-cuda-autotune",
+    "cuda-f32",
+    "cuda-f32-autotune",
+)
 REFERENCE = "onnxruntime-f32"
 
 CHECKED_SIDE = 64
@@ -112,15 +124,18 @@ def measure(peers: Peers, model: str, size: int, asked: argparse.Namespace) -> l
     """Return one row for every configuration of a network at a size."""
     path = peers.written(square_problem(model, size))
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in asked.configurations}
+    if asked.gpu:
+        found[REFERENCE] = [peers.evaluate(path, REFERENCE, 0)]
+    timed = [name for name in found if not (asked.gpu and name == REFERENCE)]
     for _ in range(asked.rounds):
-        for name, told in found.items():
+        for name in timed:
             print(f"{model} {size} {name}", file=sys.stderr, flush=True)
-            told.append(peers.evaluate(path, name, asked.seconds))
+            found[name].append(peers.evaluate(path, name, asked.seconds))
     return [
         {"model": model, "size": size, "configuration": name}
-        | summary(told)
-        | (agreement(told[0], found[REFERENCE][0]) if REFERENCE in found else {})
-        for name, told in found.items()
+        | summary(found[name])
+        | (agreement(found[name][0], found[REFERENCE][0]) if REFERENCE in found else {})
+        for name in timed
     ]
 
 
@@ -133,7 +148,7 @@ def summary(told: list[dict[str, Any]]) -> dict[str, Any]:
         "seconds": seconds,
         "first_s": [each["first_s"] for each in told],
         "peak_rss_bytes": max(each["peak_rss_bytes"] for each in told),
-    }
+    } | ({"gpu_bytes": most} if (most := max(each["gpu_bytes"] for each in told)) else {})
 
 
 def keep_others(
@@ -187,7 +202,8 @@ def main() -> None:
     parser.add_argument("--torch-python", default=sys.executable, help="interpreter with PyTorch")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
     parser.add_argument("--sizes", nargs="+", type=int, default=SIZES)
-    parser.add_argument("--configurations", nargs="+", default=configurations(), metavar="NAME")
+    parser.add_argument("--configurations", nargs="+", metavar="NAME")
+    parser.add_argument("--gpu", action="store_true", help="compare on the GPU")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument(
         "--seconds", type=float, default=1.0, help="how long a process repeats; at least once"
@@ -199,7 +215,8 @@ def main() -> None:
     )
     add_save_option(parser, "peers")
     asked = parser.parse_args()
-    result: dict[str, Any] = {"machine": describe(), "agreement": {}, "rows": []}
+    asked.configurations = asked.configurations or (ON_GPU if asked.gpu else configurations())
+    result: dict[str, Any] = {"machine": describe(gpu=asked.gpu), "agreement": {}, "rows": []}
     if asked.add:
         keep_others(result, saved(asked, "peers"), asked)
     with tempfile.TemporaryDirectory() as folder:

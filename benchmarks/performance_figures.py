@@ -1,10 +1,10 @@
-"""Write the tables of docs/performance.md and draw its charts, from the committed results.
+"""Write the tables of two pages and draw their charts, from the committed results.
 
     python benchmarks/performance_figures.py
 
-Rewrites what stands between ``<!-- begin: NAME -->`` and ``<!-- end: NAME -->``, and
-docs/pictures/performance-NAME.svg. With ``--check`` nothing is written, and the status is 1 if
-something would change.
+The pages are docs/performance.md and docs/gpu.md. Rewrites what stands between
+``<!-- begin: NAME -->`` and ``<!-- end: NAME -->``, and docs/pictures/performance-NAME.svg. With
+``--check`` nothing is written, and the status is 1 if something would change.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = ["FIGURES", "Figure", "generated", "outdated", "with_blocks"]
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-PAGE = ROOT / "docs" / "performance.md"
+DOCS = ROOT / "docs"
 
 Result = dict[str, Any]
 
@@ -55,6 +55,8 @@ class Figure:
         Returns SVG.
     caption : str
         Alternative text of the chart.
+    page : str
+        File in docs.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Figure:
     table: Callable[[Result], str]
     chart: Callable[[Result], str] | None = None
     caption: str = ""
+    page: str = "performance.md"
 
     def block(self, result: Result | None) -> str:
         """Return what stands in the page between the markers."""
@@ -75,7 +78,7 @@ class Figure:
         return (picture if self.chart else "") + f"{self.table(result)}\n\n{source}"
 
 
-MACHINES = ("", "avx2")
+MACHINES = ("", "avx512")
 """Kinds of machine: the folders of results, the first being results itself."""
 
 _FIGURES = (
@@ -132,7 +135,28 @@ def _on(machine: str, figure: Figure) -> Figure:
     )
 
 
-FIGURES = tuple(_on(machine, figure) for machine in MACHINES for figure in _FIGURES)
+_ON_GPU = (
+    Figure(
+        "peers-gpu",
+        "gpu/peers",
+        "python benchmarks/peers.py --torch-python PATH --gpu --save gpu",
+        lambda result: f"{peers_table(result)}\n\n{agreement_line(result)}",
+        page="gpu.md",
+    ),
+    Figure(
+        "bench-gpu",
+        "gpu/bench",
+        "impasto bench --backend cuda --size 512 --runs 3 --json "
+        "> benchmarks/results/gpu/bench.json",
+        bench_tables,
+        page="gpu.md",
+    ),
+)
+
+FIGURES = (
+    *(_on(machine, figure) for machine in MACHINES for figure in _FIGURES),
+    *_ON_GPU,
+)
 
 
 def where(result: Result) -> str:
@@ -140,7 +164,7 @@ def where(result: Result) -> str:
     machine = result["machine"]
     versions = ", ".join(
         f"{name} {machine[name]}"
-        for name in ("onnxruntime", "openvino", "numpy")
+        for name in ("onnxruntime", "onnxruntime-gpu", "openvino", "numpy")
         if name in machine
     )
     sets = ", ".join(machine["instruction_sets"])
@@ -148,10 +172,9 @@ def where(result: Result) -> str:
     torch = sorted({r["version"] for r in rows if r.get("version", "").startswith("torch")})
     # `impasto bench` runs where there is no repository.
     at = f"commit {machine['commit']}" if "commit" in machine else f"Impasto {machine['impasto']}"
-    return (
-        f"{machine['cores']} cores of an {machine['processor']} ({sets}); "
-        f"{', '.join([versions, *torch])}; {at}"
-    )
+    cores = f"{machine['cores']} cores of an {machine['processor']} ({sets})"
+    gpu = f"an {machine['gpu']}, beside " if "gpu" in machine else ""
+    return f"{gpu}{cores}; {', '.join([versions, *torch])}; {at}"
 
 
 def read(name: str) -> Result | None:
@@ -183,12 +206,14 @@ def with_blocks(page: str, blocks: dict[str, str]) -> str:
 def generated() -> Iterator[tuple[Path, str]]:
     """Yield every file that is made from the results, with its text."""
     results = {figure.name: read(figure.result) for figure in FIGURES}
-    blocks = {figure.name: figure.block(results[figure.name]) for figure in FIGURES}
-    yield PAGE, with_blocks(PAGE.read_text("utf-8"), blocks)
+    for page in dict.fromkeys(figure.page for figure in FIGURES):
+        shown = (figure for figure in FIGURES if figure.page == page)
+        blocks = {figure.name: figure.block(results[figure.name]) for figure in shown}
+        yield DOCS / page, with_blocks((DOCS / page).read_text("utf-8"), blocks)
     for figure in FIGURES:
         result = results[figure.name]
         if figure.chart and result is not None:
-            path = ROOT / "docs" / "pictures" / f"performance-{figure.name}.svg"
+            path = DOCS / "pictures" / f"performance-{figure.name}.svg"
             yield path, figure.chart(result)
 
 

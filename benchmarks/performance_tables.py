@@ -29,6 +29,12 @@ LABELS = {
     "onnxruntime-f32": "ONNX Runtime f32",
     "openvino-f32": "OpenVINO f32",
     "openvino-bf16": "OpenVINO bf16",
+    "torch-f32-cuda": "PyTorch f32",
+    "torch-f32-cuda-autotune": "PyTorch f32, autotuned",
+    "torch-tf32-cuda-autotune": "PyTorch TF32, autotuned",
+    "torch-bf16-nhwc-cuda-autotune": "PyTorch bf16, channels last, autotuned",
+    "cuda-f32": "ONNX Runtime CUDA f32",
+    "cuda-f32-autotune": "ONNX Runtime CUDA f32, autotuned",
 }
 """Names for people by configuration, in the order they are shown."""
 
@@ -48,6 +54,10 @@ def peers_table(result: dict[str, Any]) -> str:
     shown = [name for name in PEERS if any(r["configuration"] == name for r in result["rows"])]
     ratios = [f"vs {LABELS[name].removeprefix('PyTorch ')}" for name in shown]
     head = ["network", "pixels", "configuration", "seconds", "from - to", *ratios, "peak MB"]
+    on_gpu = any("gpu_bytes" in row for row in result["rows"])
+    if on_gpu:
+        head += ["MB of the GPU"]
+    digits = 4 if on_gpu else 3
     rows = []
     for row in _in_order(result["rows"]):
         same = [r for r in result["rows"] if _place(r) == _place(row)]
@@ -57,10 +67,11 @@ def peers_table(result: dict[str, Any]) -> str:
                 MODELS[row["model"]],
                 f"{row['size']}x{row['size']}",
                 LABELS[row["configuration"]],
-                f"{row['median_s']:.3f}",
-                f"{min(row['seconds']):.3f} - {max(row['seconds']):.3f}",
+                f"{row['median_s']:.{digits}f}",
+                f"{min(row['seconds']):.{digits}f} - {max(row['seconds']):.{digits}f}",
                 *(_ratio(medians.get(name), row["median_s"]) for name in shown),
                 f"{row['peak_rss_bytes'] / 1e6:.0f}",
+                *([f"{row['gpu_bytes'] / 1e6:.0f}"] if on_gpu else []),
             ]
         )
     return _table(head, rows)
@@ -69,7 +80,7 @@ def peers_table(result: dict[str, Any]) -> str:
 def agreement_line(result: dict[str, Any]) -> str:
     """Return in words how far the configurations' numbers are from each other."""
     told = []
-    for precision in ("f32", "bf16"):
+    for precision in ("f32", "tf32", "bf16"):
         rows = [r for r in result["rows"] if precision_of(r["configuration"]) == precision]
         rows = [row for row in rows if "cosine" in row]
         if rows:
@@ -126,7 +137,7 @@ def peak(result: dict[str, Any], work: str, precision: str) -> float:
 
 
 def precision_of(configuration: str) -> str:
-    """Return ``f32`` or ``bf16`` of a configuration's name."""
+    """Return ``f32``, ``tf32`` or ``bf16`` of a configuration's name."""
     return configuration.split("-")[1]
 
 

@@ -30,6 +30,8 @@ class TorchObjective:
         autocast itself would do at every evaluation.
     channels_last : bool
         Keep images and weights in the order (batch, height, width, channels).
+    device : str
+        ``cpu`` or ``cuda``.
 
     Attributes
     ----------
@@ -37,8 +39,16 @@ class TorchObjective:
         The first image, RGB in 0-255.
     """
 
-    def __init__(self, path: Path, *, bf16: bool = False, channels_last: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        bf16: bool = False,
+        channels_last: bool = False,
+        device: str = "cpu",
+    ) -> None:
         self._bf16 = bf16
+        self._device = device
         layout = torch.channels_last if channels_last else torch.contiguous_format
         with np.load(path, allow_pickle=False) as archive:
             self._description: dict[str, Any] = json.loads(str(archive["description"]))
@@ -47,14 +57,20 @@ class TorchObjective:
             if value.ndim == 4:
                 value = value.contiguous(memory_format=layout)
             is_weight = name.endswith((".weight", ".bias"))
-            values[name] = value.bfloat16() if bf16 and is_weight else value
+            value = value.bfloat16() if bf16 and is_weight else value
+            values[name] = value.to(device)
         self._values = values
         self.image: torch.Tensor = values.pop("image")
+        told = self._description["preprocessing"]
+        self._mean, self._scale = (
+            torch.tensor(told[name], device=device).reshape(1, 3, 1, 1)
+            for name in ("mean", "scale")
+        )
 
     def __call__(self, image: torch.Tensor) -> tuple[float, torch.Tensor]:
         """Return the loss and its gradient at `image`."""
         leaf = image.detach().requires_grad_()
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._bf16):
+        with torch.autocast(self._device, dtype=torch.bfloat16, enabled=self._bf16):
             loss = self.loss(leaf)
         (gradient,) = torch.autograd.grad(loss, leaf)
         return float(loss.detach()), gradient
@@ -73,11 +89,9 @@ class TorchObjective:
         return total
 
     def _preprocessed(self, image: torch.Tensor) -> torch.Tensor:
-        told = self._description["preprocessing"]
-        if told["channel_order"] == "bgr":
+        if self._description["preprocessing"]["channel_order"] == "bgr":
             image = image.flip(1)
-        mean, scale = (torch.tensor(told[n]).reshape(1, 3, 1, 1) for n in ("mean", "scale"))
-        return (image - mean) * scale
+        return (image - self._mean) * self._scale
 
     def _layer(self, layer: dict[str, Any], value: torch.Tensor) -> torch.Tensor:
         if layer["kind"] == "relu":
