@@ -36,9 +36,10 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "impasto bench --size 512 --backend onnxruntime --backend openvino",
         "impasto bench photo.jpg painting.jpg --iterations 20 --json",
     ),
-    "show": (
+    "show": ("impasto show painted.png", "impasto show painted.png --json"),
+    "presets show": (
         "impasto presets show neural-style > ours.toml",
         "impasto paint photo.jpg painting.jpg -o painted.png --preset ours.toml",
     ),
 }
-"""Lines by command. The files are those of nobody in particular."""
+"""Lines by a command's whole name. The files are those of nobody in particular."""

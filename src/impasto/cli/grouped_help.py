@@ -36,10 +36,19 @@ class GroupedHelp(TyperCommand):
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Write the command's examples, on lines of their own."""
-        lines = EXAMPLES.get(self.name or "", ())
+        lines = EXAMPLES.get(_whole_name(ctx), ())
         if lines:
             with formatter.section("Examples"):
                 formatter.write("".join(f"  {line}\n" for line in lines))
+
+
+def _whole_name(ctx: Any) -> str:
+    """Return a command's name after those of its groups, without the program's."""
+    names: list[str] = []
+    while ctx.parent is not None:
+        names.insert(0, ctx.info_name)
+        ctx = ctx.parent
+    return " ".join(names)
 
 
 def _is_argument(parameter: Any) -> bool:

@@ -36,7 +36,7 @@ def paint(
         typer.Option(
             *("-o", "--output", "--output-image"),
             metavar="FILE",
-            help="Picture to write: .png, .jpg, .webp, .tif or .bmp; - is standard output.",
+            help="Picture to write: .png, .jpg, .webp, .avif, .tif or .bmp; - is standard output.",
             show_default=False,
             rich_help_panel=OUTPUT,
         ),
@@ -46,7 +46,8 @@ def paint(
         typer.Option(
             "--format",
             metavar="NAME",
-            help="Format of the picture with -o -: png, jpg, webp, tif or bmp. [default: png]",
+            help="Format of the picture with -o -: png, jpg, webp, avif, tif or bmp. "
+            "[default: png]",
             show_default=False,
             rich_help_panel=OUTPUT,
         ),

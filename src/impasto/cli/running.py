@@ -107,7 +107,7 @@ def say_what_becomes_of_alpha(output: Path) -> None:
     if not holds_alpha(output.suffix.lower()):
         say(
             f"{output.name}: {output.suffix} files cannot be transparent, so the picture will be",
-            "laid on white; .png, .webp and .tif keep its alpha.",
+            "laid on white; .png, .webp, .avif and .tif keep its alpha.",
         )
 
 

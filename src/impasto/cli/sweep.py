@@ -45,7 +45,7 @@ def sweep(
         typer.Option(
             *("-o", "--output"),
             metavar="FILE",
-            help="Sheet to write: .png, .jpg, .webp, .tif or .bmp.",
+            help="Sheet to write: .png, .jpg, .webp, .avif, .tif or .bmp.",
             show_default=False,
             rich_help_panel=OUTPUT,
         ),

@@ -38,7 +38,7 @@ def texture(
         typer.Option(
             *("-o", "--output", "--output-image"),
             metavar="FILE",
-            help="Picture to write: .png, .jpg, .webp, .tif or .bmp.",
+            help="Picture to write: .png, .jpg, .webp, .avif, .tif or .bmp.",
             show_default=False,
             rich_help_panel=OUTPUT,
         ),
