@@ -50,9 +50,9 @@ class Runtime:
 
 
 RUNTIMES: Mapping[tuple[str, str], Runtime] = {
-    ("onnxruntime", "f32"): Runtime(9.2, 1.5, 2.05, 1.75, 3.4),
-    ("openvino", "f32"): Runtime(11.0, 5.0, 1.88, 2.2, 4.5),
-    ("openvino", "bf16"): Runtime(10.1, 4.8, 0.8, 2.0, 1.2),
+    ("onnxruntime", "f32"): Runtime(6.8, 1.2, 1.65, 1.75, 3.4),
+    ("openvino", "f32"): Runtime(5.6, 4.2, 1.1, 2.7, 4.5),
+    ("openvino", "bf16"): Runtime(3.8, 1.8, 0.8, 2.2, 1.2),
     ("cuda", "f32"): Runtime(14.0, 5.0, 0.0, 1.75, 3.4),
 }
 """Host memory by backend and precision. Of ``cuda`` those of parts are a guess; in one piece 512

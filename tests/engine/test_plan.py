@@ -214,8 +214,9 @@ def test_whatever_is_planned_can_be_computed(
     task = task_of(name, (67, 75), pooling, rounding)
     wide = network_of(name, pooling, rounding, narrowed=1)
     planned = {Keeping()}
-    for gigabytes in (1, 2, 4, 8):
-        asked = replace(request(Options(size=2048, scales="1"), gigabytes * GB), network=wide)
+    for gigabytes in (1, 1.25, 1.5, 2, 4, 8):
+        budget = int(gigabytes * GB)
+        asked = replace(request(Options(size=2048, scales="1"), budget), network=wide)
         plan = plan_or_none(asked)
         keeping = plan and plan.scales[-1].execution.keeping
         planned |= {keeping} if keeping else set()
