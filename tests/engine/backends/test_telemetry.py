@@ -60,7 +60,9 @@ def test_running_graphs_reaches_for_no_network_and_writes_no_identifier(tmp_path
     assert "ran: onnxruntime" in done.stdout
     assert "network:" not in done.stdout
     assert "reporter: False" in done.stdout
-    assert [str(path) for path in tmp_path.rglob("*")] == []
+    # NVIDIA's driver keeps compiled kernels there, where there is a GPU.
+    written = {path.relative_to(tmp_path) for path in tmp_path.rglob("*")}
+    assert {str(path) for path in written if path.parts[0] != ".nv"} == set()
 
 
 def test_the_reporting_package_is_hidden_only_during_the_import(
