@@ -54,7 +54,7 @@ def peers_table(result: dict[str, Any]) -> str:
     shown = [name for name in PEERS if any(r["configuration"] == name for r in result["rows"])]
     ratios = [f"vs {LABELS[name].removeprefix('PyTorch ')}" for name in shown]
     head = ["network", "pixels", "configuration", "seconds", "from - to", *ratios, "peak MB"]
-    on_gpu = any("gpu_bytes" in row for row in result["rows"])
+    on_gpu = any(row.get("gpu_bytes") for row in result["rows"])
     if on_gpu:
         head += ["MB of the GPU"]
     digits = 4 if on_gpu else 3

@@ -7,7 +7,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from functools import cache
 
 import numpy as np
@@ -192,11 +192,10 @@ def _open_on_gpu(
         "arena_extend_strategy": "kSameAsRequested",
         "cudnn_conv_algo_search": "EXHAUSTIVE" if autotune else "HEURISTIC",
     }
-    quiet: AbstractContextManager[None] = nullcontext()
-    if device:  # where it is told, versions since 1.26 warn that it is none of a plugin's
+    if device:
         provider["device_id"] = str(device)
-        quiet = _quiet_runtime()
-    with quiet:
+    # Where the number is told, versions since 1.26 warn that it is none of a plugin's.
+    with _quiet_runtime() if device else nullcontext():
         session = open_session(model, options, [(PROVIDER, provider), "CPUExecutionProvider"])
     if PROVIDER not in session.get_providers():
         raise BackendError(

@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from pictures import half_flat, noise, photo
 from streamed_networks import (
     Task,
-    float_weights,
     network_of,
     streamed_in_double,
     streamed_on,
     streaming_of,
     task_for,
     task_of,
+    whole_on,
     with_exact_sums,
 )
 from style_cases import evaluate_oracle
@@ -31,12 +31,12 @@ from style_cases import evaluate_oracle
 from impasto.engine.backends import open_backend
 from impasto.engine.keepings import keepings
 from impasto.engine.network import Network
-from impasto.engine.objective import Objective, targets_of
+from impasto.engine.objective import targets_of
 from impasto.engine.parts import Workers
 from impasto.engine.streamed_objective import StreamedObjective
 from impasto.engine.streaming import Keeping, StreamedNetwork, Streaming
 from impasto.export.encoder import feature_size
-from impasto.export.gradient import build_feature_graph, build_gradient_graph
+from impasto.export.gradient import build_feature_graph
 from impasto.export.strips import segments_of
 from impasto.models.layer import Pooling, PoolRounding
 
@@ -248,18 +248,6 @@ def test_the_same_image_gives_the_same_bits_and_is_left_as_it_was() -> None:
 # -- float32: as near to the whole graph as floats allow -----------------------------------------
 
 
-def whole_objective(backend: Any, task: Task) -> Objective:
-    network = task.network
-    model = build_gradient_graph(
-        network.encoder,
-        network.content_layers,
-        network.style_layers,
-        size=task.size,
-        lowered_for=backend.lowering,
-    )
-    return Objective(backend.compile(model), task.targets, float_weights(task))
-
-
 @pytest.mark.parametrize(
     ("backend", "kind", "narrowed", "tolerance"),
     [
@@ -279,7 +267,7 @@ def test_floats_agree_with_the_whole_graph(
 ) -> None:
     task = task_of(name, ODD, narrowed=narrowed, kind=kind)
     runtime = open_backend(backend, "f32", 2)
-    loss, whole = whole_objective(runtime, task)(task.image)
+    loss, whole = whole_on(runtime, task)(task.image)
     for keeping in (Keeping(), every_sign(task)):
         objective = streamed_on(runtime, task, 40, keeping)
         streamed_loss, gradient = objective(task.image)

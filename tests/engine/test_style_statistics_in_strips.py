@@ -14,12 +14,12 @@ from double_backend import DoubleBackend
 from pictures import KINDS
 from streamed_networks import (
     Task,
-    float_weights,
     network_of,
     streamed_in_double,
     streamed_on,
     streaming_of,
     task_for,
+    whole_on,
 )
 from style_cases import oracle_of
 from style_statistics import function_of, loss_of
@@ -64,19 +64,6 @@ def test_strips_equal_the_oracle(statistic: Statistic, name: str) -> None:
         for term, value in task.losses.items():
             assert objective.losses[term] == pytest.approx(value, rel=1e-10), term
         assert np.abs(gradient[0] - task.gradient).max() <= 1e-10 * np.abs(task.gradient).max()
-
-
-def whole_on(backend: Any, task: Task, lowering: str) -> Objective:
-    network = task.network
-    model = build_gradient_graph(
-        network.encoder,
-        network.content_layers,
-        network.style_layers,
-        size=task.size,
-        lowered_for=lowering,
-        form=network.form,
-    )
-    return Objective(backend.compile(model), task.targets, float_weights(task))
 
 
 @pytest.mark.parametrize(

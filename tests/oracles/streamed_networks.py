@@ -24,10 +24,12 @@ from style_cases import (
 
 from impasto.engine.backends import Backend
 from impasto.engine.network import Network
+from impasto.engine.objective import Objective
 from impasto.engine.parts import Workers
 from impasto.engine.streamed_objective import StreamedObjective
 from impasto.engine.streaming import Keeping, StreamedNetwork, Streaming
 from impasto.export.encoder import Encoder
+from impasto.export.gradient import build_gradient_graph
 from impasto.models.layer import Architecture, Pooling, PoolRounding, Preprocessing
 from impasto.models.registry import model_spec
 from impasto.models.weights.random_weights import random_weights
@@ -154,6 +156,20 @@ def streamed_on(
     streaming = streaming_of(task.network, rows, keeping)
     network = StreamedNetwork(task.network, backend, backend.lowering, task.size, streaming)
     return StreamedObjective(network, task.targets, float_weights(task))
+
+
+def whole_on(backend: Backend, task: Task, lowering: str = "") -> Objective:
+    """The objective in one piece, in the backend's own lowering or another."""
+    network = task.network
+    model = build_gradient_graph(
+        network.encoder,
+        network.content_layers,
+        network.style_layers,
+        size=task.size,
+        lowered_for=lowering or backend.lowering,
+        form=network.form,
+    )
+    return Objective(backend.compile(model), task.targets, float_weights(task))
 
 
 def float_weights(task: Task) -> dict[str, Array]:

@@ -10,15 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from agreement import assert_same_gradient
-from streamed_networks import float_weights, streamed_on, task_of
+from streamed_networks import streamed_on, task_of, whole_on
 
 from impasto import Options, stylize
 from impasto.engine.backends import available_backends, choose, open_backend, open_reference
 from impasto.engine.backends.base import Backend, FloatArray
 from impasto.engine.network import network_for
-from impasto.engine.objective import Objective
 from impasto.engine.verify import verify
-from impasto.export.gradient import build_gradient_graph
 from impasto.export.graph import GraphBuilder
 from impasto.models import load_model
 
@@ -66,18 +64,9 @@ def test_gradients_are_the_oracle_s_and_nothing_heavy_is_left_to_the_cpu(
     name: str, gpu: Backend, caplog: pytest.LogCaptureFixture
 ) -> None:
     task = task_of(name, (131, 97), narrowed=1)
-    network = task.network
-    model = build_gradient_graph(
-        network.encoder,
-        network.content_layers,
-        network.style_layers,
-        size=task.size,
-        lowered_for=gpu.lowering,
-    )
     with caplog.at_level(logging.WARNING):
-        compiled = gpu.compile(model)
+        objective = whole_on(gpu, task)
     assert not caplog.records
-    objective = Objective(compiled, task.targets, float_weights(task))
     for _ in range(2):  # the first run is another one inside
         loss, gradient = objective(task.image)
         assert loss == pytest.approx(sum(task.losses.values()), rel=1e-4)
@@ -85,10 +74,7 @@ def test_gradients_are_the_oracle_s_and_nothing_heavy_is_left_to_the_cpu(
 
 
 def test_a_session_is_opened_in_silence(gpu: Backend, capfd: pytest.CaptureFixture[str]) -> None:
-    task = task_of("nin", (67, 45))
-    network = task.network
-    layers = network.content_layers, network.style_layers
-    gpu.compile(build_gradient_graph(network.encoder, *layers, size=task.size))
+    whole_on(gpu, task_of("nin", (67, 45)))
     assert capfd.readouterr() == ("", "")
 
 
