@@ -1,10 +1,14 @@
 """Compare predicted with measured peak memory of whole runs, over a grid.
 
     python benchmarks/footprint.py --save
+    python benchmarks/footprint.py --predict --save
 
 Every case is a real `impasto paint` of three iterations in a process of its own, with an empty
 cache and then again: the first run verifies the backend, which takes memory too. The prediction is
 what `impasto plan` says before. NIN has random weights, which take the same memory.
+
+With ``--predict`` nothing is painted: what is saved is predicted anew, to see what other factors in
+`engine/footprint.py` make of it, for the runtimes and precisions that this machine has.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from typing import Any
 
 from machine_description import describe
 from safetensors.numpy import save_file
-from saving import add_save_option, save
+from saving import add_save_option, save, saved
 
 from impasto.engine.backends import available_backends
 from impasto.models.registry import model_spec
@@ -47,18 +51,14 @@ CASES: tuple[tuple[str, ...], ...] = (
 
 def measure(backend: str, precision: str, case: tuple[str, ...], weights: Path) -> dict[str, Any]:
     """Paint one case twice; return its prediction and its peaks."""
-    arguments = ["--backend", backend, "--precision", precision, *case, "--iterations", "3"]
-    if "nin" in case:
-        arguments += ["--weights", str(weights)]
-    pictures = [str(EXAMPLES / name) for name in ("astronaut.jpg", "village_street.jpg")]
-    command = [sys.executable, "-m", "impasto"]
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "IMPASTO_CACHE": folder}
-        planned = _json([*command, "plan", *pictures, *arguments, "--json"], environment)
-        paint = [*command, "paint", *pictures, "-o", str(Path(folder) / "out.png"), *arguments]
-        paint += ["--print-every", "0", "--json", "--checkpoint", "off", "--overwrite"]
+        predicted = predict(backend, precision, case, weights, environment)["peak_bytes"]
+        paint = _command("paint", backend, precision, case, weights)
+        paint += ["-o", str(Path(folder) / "out.png"), "--overwrite"]
+        paint += ["--print-every", "0", "--checkpoint", "off"]
         first, second = (_json(paint, environment) for _ in range(2))
-    predicted, peak = planned["peak_bytes"], first["peak_rss_bytes"]
+    peak = first["peak_rss_bytes"]
     return {
         "backend": backend,
         "precision": precision,
@@ -70,6 +70,46 @@ def measure(backend: str, precision: str, case: tuple[str, ...], weights: Path) 
         "ratio": predicted / peak,
         "seconds_optimize": first["seconds"]["optimize"],
     }
+
+
+def predict(
+    backend: str,
+    precision: str,
+    case: tuple[str, ...],
+    weights: Path,
+    environment: dict[str, str],
+) -> dict[str, Any]:
+    """Return what ``impasto plan`` says of a case."""
+    return _json(_command("plan", backend, precision, case, weights), environment)
+
+
+def predict_saved(asked: argparse.Namespace, weights: Path) -> None:
+    """Predict the saved cases anew; those that are planned otherwise now are told."""
+    result = saved(asked, "footprint")
+    if result is None:
+        sys.exit("--predict predicts what is saved, and there is nothing: add --save.")
+    here = configurations(asked.backend)
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**os.environ, "IMPASTO_CACHE": folder}
+        for row in result["cases"]:
+            if (row["backend"], row["precision"]) not in here:
+                continue
+            case = tuple(row["arguments"])
+            plan = predict(row["backend"], row["precision"], case, weights, environment)
+            row["predicted_bytes"] = plan["peak_bytes"]
+            row["ratio"] = plan["peak_bytes"] / row["measured_bytes"]
+            otherwise = plan["execution"] != row["execution"]
+            print(line_of(row), "planned otherwise now" if otherwise else "", flush=True)
+    save(asked, "footprint", result)
+
+
+def _command(
+    verb: str, backend: str, precision: str, case: tuple[str, ...], weights: Path
+) -> list[str]:
+    pictures = [str(EXAMPLES / name) for name in ("astronaut.jpg", "village_street.jpg")]
+    command = [sys.executable, "-m", "impasto", verb, *pictures, "--json", "--iterations", "3"]
+    command += ["--backend", backend, "--precision", precision, *case]
+    return [*command, "--weights", str(weights)] if "nin" in case else command
 
 
 def _json(command: list[str], environment: dict[str, str]) -> dict[str, Any]:
@@ -85,12 +125,16 @@ def main() -> None:
     )
     parser.add_argument("--backend", action="append", choices=("openvino", "onnxruntime"))
     parser.add_argument("--size", action="append", help="only the cases of this size")
+    parser.add_argument("--predict", action="store_true", help="predict what is saved anew")
     add_save_option(parser, "footprint")
     asked = parser.parse_args()
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "nin.safetensors"
         save_file(random_weights(model_spec("nin").architecture, seed=1), weights)
+        if asked.predict:
+            predict_saved(asked, weights)
+            return
         for backend, precision in configurations(asked.backend):
             for case in CASES:
                 if asked.size and not set(asked.size) & set(case):

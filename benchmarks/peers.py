@@ -30,7 +30,7 @@ import numpy as np
 from machine_description import describe
 from performance_tables import agreement_line, peers_table
 from problem import Problem, square_problem
-from saving import add_save_option, save, saved
+from saving import add_save_option, command, save, saved
 
 from impasto.engine.backends import available_backends
 from impasto.engine.machine import processor_flags
@@ -148,7 +148,8 @@ def summary(told: list[dict[str, Any]]) -> dict[str, Any]:
         "seconds": seconds,
         "first_s": [each["first_s"] for each in told],
         "peak_rss_bytes": max(each["peak_rss_bytes"] for each in told),
-    } | ({"gpu_bytes": most} if (most := max(each["gpu_bytes"] for each in told)) else {})
+        "gpu_bytes": max(each["gpu_bytes"] for each in told),
+    }
 
 
 def keep_others(
@@ -163,6 +164,8 @@ def keep_others(
         sys.exit(f"--add adds to a result of the same machine; these differ: {different}.")
     if now_on["commit"] not in was["commit"]:
         now_on["commit"] = f"{was['commit']} and {now_on['commit']}"
+    if "command" in before:
+        result["command"] = f"{before['command']}; {command()}"
     now = {(model, size) for model in asked.models for size in asked.sizes}
     result["agreement"].update(before["agreement"])
     result["rows"] += [row for row in before["rows"] if (row["model"], row["size"]) not in now]

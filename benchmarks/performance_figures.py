@@ -72,9 +72,8 @@ class Figure:
         if result is None:
             return f"Not measured yet: `{self.command}`."
         picture = f"![{self.caption}](pictures/performance-{self.name}.svg)\n\n"
-        source = (
-            f"`benchmarks/results/{self.result}.json`, made by `{self.command}` on {where(result)}."
-        )
+        command = result.get("command", self.command)
+        source = f"`benchmarks/results/{self.result}.json`, made by `{command}` on {where(result)}."
         return (picture if self.chart else "") + f"{self.table(result)}\n\n{source}"
 
 

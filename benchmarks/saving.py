@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
-__all__ = ["RESULTS", "add_save_option", "save", "saved"]
+__all__ = ["RESULTS", "add_save_option", "command", "save", "saved"]
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -24,12 +25,23 @@ def add_save_option(parser: argparse.ArgumentParser, name: str) -> None:
 
 
 def save(asked: argparse.Namespace, name: str, result: dict[str, Any]) -> None:
-    """Write a result, if that was asked for."""
+    """Write a result with the command that made it, if that was asked for."""
     if asked.save is None:
         return
+    result = {"command": command(), **result}
     folder = RESULTS / asked.save
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+
+
+def command() -> str:
+    """Return the command, without the paths of this machine that follow some of its options."""
+    words = [f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]
+    told = [
+        "PATH" if before in ("--torch-python", "--torch-curve") else word
+        for before, word in zip(["", *words], words, strict=False)
+    ]
+    return " ".join(["python", *told])
 
 
 def saved(asked: argparse.Namespace, name: str) -> dict[str, Any] | None:
