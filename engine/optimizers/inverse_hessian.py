@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from impasto.engine.mapped import MappedArray
-from impasto.engine.optimizers.arrays import blocks, read_only
+from impasto.engine.optimizers.arrays import read_only
 from impasto.engine.optimizers.base import Numbers
+from impasto.engine.optimizers.long_rows import LongRows
 from impasto.engine.optimizers.state import StateReader
 from impasto.engine.result import FloatArray
 
-__all__ = ["COLUMNS", "InverseHessian"]
+__all__ = ["InverseHessian"]
 
 CURVATURE = 1e-10
 """Least y·s of a pair that is kept (torch/optim)."""
-
-COLUMNS = 2**18
-"""Entries of all pairs that are worked on at a time: enough for BLAS to use every core."""
 
 Products = npt.NDArray[np.float64]
 
@@ -51,8 +48,13 @@ class InverseHessian:
     directory : Path, optional
         Where the ring buffers are to be, in a file; see
         :class:`~impasto.engine.mapped.MappedArray`. In memory if left out.
-        From a file one step and `COLUMNS` entries of everything else are in memory at a time, and
+        From a file one step and some columns of everything else are in memory at a time, and
         nothing between calls.
+    threads : int
+        Of the products; from a file it is one. The numbers do not depend on it.
+    scale : float
+        H₀, what is assumed of directions that no pair tells of, is `scale` · (y·s / y·y) I of the
+        newest pair; before there is one it is I.
 
     Attributes
     ----------
@@ -65,12 +67,22 @@ class InverseHessian:
         If the ring buffers do not fit in the directory.
     """
 
-    def __init__(self, x: FloatArray, history: int, directory: Path | None = None) -> None:
+    def __init__(
+        self,
+        x: FloatArray,
+        history: int,
+        directory: Path | None = None,
+        threads: int = 1,
+        scale: float = 1.0,
+    ) -> None:
         shape = (2, history + 1, x.size)
         self._mapped = None if directory is None else MappedArray(shape, x.dtype, directory)
         self._rings = np.zeros(shape, x.dtype) if self._mapped is None else self._mapped.array
         self._steps, self._changes = self._rings
+        both = self._rings.reshape(2 * (history + 1), x.size)
+        self._both = LongRows(both, threads if self._mapped is None else 1)
         self._history = history
+        self._scale = scale
         # By row: s·y where the step is not younger than the change, and y·y.
         self._step_change: Products = np.zeros((history + 1, history + 1))
         self._change_change: Products = np.zeros((history + 1, history + 1))
@@ -204,14 +216,22 @@ class InverseHessian:
         # how many there are, and a resumed run is to round alike.
         with_gradient = np.zeros((2, len(self._steps)))
         curvature = square = 0.0
-        for block in self._blocks():
+
+        def finish(block: slice) -> tuple[float, float, Products]:
             step, change = self._rings[:, free, block]
-            if self._moved:
-                np.subtract(gradient[block], change, change)
-                curvature += float(step @ change)
-                square += float(change @ change)
-            with_gradient += self._rings[:, :, block] @ gradient[block]
+            own = (0.0, 0.0)
+            with np.errstate(over="ignore", invalid="ignore"):  # each thread has its own
+                if self._moved:
+                    np.subtract(gradient[block], change, change)
+                    own = self._both.dot(step, change), self._both.dot(change, change)
+                products = self._both.times(gradient, block)
             self._release(block)
+            return *own, products
+
+        for part_of_curvature, part_of_square, products in self._both.each(finish):
+            curvature += part_of_curvature
+            square += part_of_square
+            with_gradient += products.reshape(2, -1)
         if self._moved:
             step_change, change_change = with_gradient - self._with_gradient
             step_change[free], change_change[free] = curvature, square
@@ -248,7 +268,7 @@ class InverseHessian:
         step_change = self._step_change[np.ix_(rows, rows)]
         change_change = self._change_change[np.ix_(rows, rows)]
         curvatures = np.diagonal(step_change)
-        scale = float(curvatures[-1] / change_change[-1, -1])
+        scale = self._scale * float(curvatures[-1] / change_change[-1, -1])
         alphas, factors = np.zeros((2, len(rows)))
         # q = g − Y alphas, from the newest pair to the oldest.
         for i in reversed(range(len(rows))):
@@ -269,22 +289,19 @@ class InverseHessian:
         free = self._next % len(self._steps)
         change_factors[free] = scale  # of the gradient
         factors = -np.concatenate([step_factors, change_factors]).astype(gradient.dtype)
-        rows = self._rings.reshape(len(factors), -1)
-        working = np.empty(min(gradient.size, COLUMNS), gradient.dtype)
-        slope = 0.0
-        for block in self._blocks():
+
+        def write(block: slice) -> float:
             # The gradient belongs to the objective: the row of the next pair keeps it until then.
             self._changes[free, block] = gradient[block]
-            # All rows hold finite numbers, so those whose factor is 0 add nothing.
-            part = rows[:, block]
-            direction = np.matmul(factors, part, out=working[: part.shape[1]])
+            with np.errstate(over="ignore", invalid="ignore"):  # each thread has its own
+                # All rows hold finite numbers, so those whose factor is 0 add nothing.
+                direction = self._both.combined(factors, block)
+                part_of_slope = self._both.dot(gradient[block], direction)
             self._steps[free, block] = direction
-            slope += float(gradient[block] @ direction)
             self._release(block)
-        return slope
+            return part_of_slope
 
-    def _blocks(self) -> Iterator[slice]:
-        return blocks(self._steps.shape[1], COLUMNS)
+        return sum(self._both.each(write))
 
     def _release(self, block: slice) -> None:
         """Let go of a block of all rows, if they are in a file."""

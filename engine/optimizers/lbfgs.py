@@ -18,7 +18,8 @@ from impasto.engine.machine import available_cores
 from impasto.engine.optimizers.arrays import extremes, read_only
 from impasto.engine.optimizers.base import Numbers, OnStep, OptimizerState, Outcome
 from impasto.engine.optimizers.best import BestSoFar
-from impasto.engine.optimizers.inverse_hessian import COLUMNS, InverseHessian
+from impasto.engine.optimizers.inverse_hessian import InverseHessian
+from impasto.engine.optimizers.long_rows import COLUMNS
 from impasto.engine.optimizers.recovery import Recovery
 from impasto.engine.optimizers.spectral import SpectralScaling
 from impasto.engine.optimizers.state import StateReader
@@ -41,6 +42,11 @@ reference's first quasi-Newton steps were seen to overshoot by 10 million times 
 POLYAK_SHARE = 0.25
 """Of Polyak's step. Measured with VGG-19 at 256 pixels: from a photo 1/8 to 1/2 do as well; from
 noise 1/4 took 30 evaluations to a loss that 1/2 and the reference had not half reached."""
+
+SPECTRAL_SCALE = 2.0
+"""Times (y·s / y·y) I of the newest pair that H₀ is in frequencies. y·s / y·y is the shortest step
+that fits the pair, s·s / y·s the longest; here they are about 30 times apart (VGG-19 at 256
+pixels). See docs/default-preset.md for how it was chosen."""
 
 FARTHEST = 255.0
 """Most a pixel may change in the safe first step: all the way from black to white."""
@@ -78,9 +84,11 @@ class Lbfgs:
     preconditioner : {"none", "spectral"}
         Variables of the search. With ``spectral`` they are frequencies, scaled by
         :class:`~impasto.engine.optimizers.spectral.SpectralScaling`: all of the above holds in
-        them, but the range of colours is that of the picture. The reference has none.
+        them, but H₀ is twice as large, and the range of colours is that of the picture. The
+        reference has none.
     threads : int
-        Of the preconditioner; 0 is one per available core.
+        Of the products with the pairs, if they are in memory, and of the preconditioner; 0 is one
+        per available core. The former's numbers do not depend on it.
     wraps : bool
         Whether the image is a torus, which the preconditioner has to know.
 
@@ -161,7 +169,7 @@ class Lbfgs:
         if self.directory is not None:
             columns = min(entries, COLUMNS)
             pairs = min(pairs, 4 * (entries + 2 * (self.pairs_of(iterations) + 1) * columns))
-        own, working = 4 * entries, 4 * min(entries, COLUMNS)
+        own, working = 4 * entries, 4 * min(entries, self.working_threads * COLUMNS)
         if self.preconditioner == "spectral":
             table, transforms = SpectralScaling.memory(entries, self.wraps)
             own, working = 2 * own + table, max(working, transforms)
@@ -174,6 +182,11 @@ class Lbfgs:
     def pairs_of(self, iterations: int) -> int:
         """Return how many pairs a run remembers: no more than it makes."""
         return max(1, min(self.history, iterations - 1))
+
+    @property
+    def working_threads(self) -> int:
+        """Threads at work at a time."""
+        return self.threads or available_cores()
 
 
 class _Run:
@@ -199,10 +212,12 @@ class _Run:
         self.x = search.x.flatten()
         self.loss = math.inf
         self.iteration = 0
-        self._model = InverseHessian(self.x, lbfgs.pairs_of(iterations), lbfgs.directory)
+        is_spectral = lbfgs.preconditioner == "spectral"
+        scale = SPECTRAL_SCALE if is_spectral else 1.0
+        pairs, threads = lbfgs.pairs_of(iterations), lbfgs.working_threads
+        self._model = InverseHessian(self.x, pairs, lbfgs.directory, threads, scale)
         self._scaling: SpectralScaling | None = None
-        if lbfgs.preconditioner == "spectral":
-            threads = lbfgs.threads or available_cores()
+        if is_spectral:
             self._scaling = SpectralScaling(
                 search.x.shape, self.x.dtype, threads, wraps=lbfgs.wraps
             )

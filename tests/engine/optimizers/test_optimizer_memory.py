@@ -19,7 +19,7 @@ import scipy.fft  # noqa: F401  (what its import allocates is not the optimizer'
 from impasto.engine.mapped import MappedArray
 from impasto.engine.optimizers import Adam, BestSoFar, Lbfgs, Lbfgsb, Optimizer, make_optimizer
 from impasto.engine.optimizers.arrays import BLOCK, blocks
-from impasto.engine.optimizers.inverse_hessian import COLUMNS
+from impasto.engine.optimizers.long_rows import COLUMNS
 from impasto.engine.options import Options
 from impasto.engine.result import FloatArray
 from impasto.errors import OptionError

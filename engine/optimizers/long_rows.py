@@ -1,0 +1,108 @@
+"""Products of a few very long rows with vectors, on threads that sleep when they are done.
+
+BLAS would share a product among threads of its own, and OpenBLAS's spin for 2^26 clock cycles
+after it, in case there is more to do: on two cores they were seen to make the inverse cosine
+transform that follows half as slow again, and an evaluation 10 ms longer. Below a certain size it
+computes where it is called. So the rows are cut into tiles of less than that, and tiles are what
+threads share. Sums are in a fixed order, whatever the number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from impasto.engine.optimizers.arrays import blocks
+from impasto.engine.result import FloatArray
+
+__all__ = ["COLUMNS", "LongRows"]
+
+COLUMNS = 2**16
+"""About so many entries of each row are worked on at a time."""
+
+TILE = 9000
+"""Entries of a tile at most: from 9216 on, OpenBLAS 0.3 calls its threads (2304 times its
+GEMM_MULTITHREAD_THRESHOLD of 4, in interface/gemv.c)."""
+
+Sums = npt.NDArray[np.float64]
+Found = TypeVar("Found")
+
+
+class LongRows:
+    """A matrix of few rows, which may change between products.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (m, n)
+        C-contiguous.
+    threads : int
+        At most so many work at a time, the caller's among them.
+    """
+
+    def __init__(self, rows: FloatArray, threads: int = 1) -> None:
+        self._rows = rows
+        # Whole cache lines, and one column where there are thousands of rows.
+        self._width = max(TILE // len(rows) // 16 * 16, 1)
+        self._columns = max(COLUMNS // self._width, 1) * self._width
+        self._threads = threads
+        self._pool: ThreadPoolExecutor | None = None
+
+    def each(self, work: Callable[[slice], Found]) -> list[Found]:
+        """Return what `work` returns for each block of columns, in order.
+
+        Several threads work at a time, each on a block that is free, so `work` may change nothing
+        but what belongs to its block.
+        """
+        cut = list(blocks(self._rows.shape[1], self._columns))
+        found: dict[int, Found] = {}
+        numbers = iter(range(len(cut)))  # what is next is told to one thread only
+
+        def take() -> None:
+            for number in numbers:
+                found[number] = work(cut[number])
+
+        helpers = min(self._threads, len(cut)) - 1
+        if helpers > 0 and self._pool is None:
+            self._pool = ThreadPoolExecutor(self._threads - 1, "impasto-rows")
+        given = [self._pool.submit(take) for _ in range(helpers) if self._pool is not None]
+        take()
+        for future in given:
+            future.result()
+        return [found[number] for number in range(len(cut))]
+
+    def times(self, vector: FloatArray, block: slice) -> Sums:
+        """Return the products of all rows with `vector` within a block, of shape (m,)."""
+        part = self._rows[:, block]
+        whole = self._whole(part.shape[1])
+        tiles = self._tiles(part[:, :whole])
+        products = np.matmul(tiles, vector[block][:whole].reshape(-1, self._width, 1))
+        found: Sums = products.sum(axis=(0, 2), dtype=np.float64)
+        return found + part[:, whole:] @ vector[block][whole:]
+
+    def combined(self, factors: FloatArray, block: slice) -> FloatArray:
+        """Return the sum of all rows, each times its factor, within a block."""
+        part = self._rows[:, block]
+        whole = self._whole(part.shape[1])
+        found = np.empty(part.shape[1], part.dtype)
+        tiles = self._tiles(part[:, :whole])
+        np.matmul(factors, tiles, out=found[:whole].reshape(-1, self._width))
+        np.matmul(factors, part[:, whole:], out=found[whole:])
+        return found
+
+    def dot(self, a: FloatArray, b: FloatArray) -> float:
+        """Return the product of two vectors of a block's size."""
+        whole = self._whole(len(a))
+        rows, columns = a[:whole].reshape(-1, 1, self._width), b[:whole].reshape(-1, self._width, 1)
+        return float(np.matmul(rows, columns).sum(dtype=np.float64)) + float(a[whole:] @ b[whole:])
+
+    def _whole(self, length: int) -> int:
+        """Return how many of so many columns are in whole tiles."""
+        return length // self._width * self._width
+
+    def _tiles(self, part: FloatArray) -> FloatArray:
+        """Return a view of shape (tiles, m, width)."""
+        return part.reshape(len(part), -1, self._width).swapaxes(0, 1)
