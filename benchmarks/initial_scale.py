@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 from typing import Any
 
 from default_preset import PAIRS, ROOT
 from machine_description import describe
+from performance_tables import initial_scale_table
 from saving import add_save_option, save
 
 from impasto import Iterate, Options, stylize
@@ -51,8 +51,9 @@ def main() -> None:
                 }
             )
             print(json.dumps({k: v for k, v in rows[-1].items() if k != "losses"}), flush=True)
-    print(table(rows))
-    save(asked, "initial_scale", {"machine": describe(), "size": asked.size, "runs": rows})
+    result = {"machine": describe(), "size": asked.size, "marks": MARKS, "runs": rows}
+    print(initial_scale_table(result))
+    save(asked, "initial_scale", result)
 
 
 def curve(pair: tuple[str, str], options: Options, scale: float) -> tuple[list[float], str]:
@@ -71,20 +72,6 @@ def curve(pair: tuple[str, str], options: Options, scale: float) -> tuple[list[f
 def evaluations_to(loss: float, losses: list[float]) -> int | None:
     """Return after how many evaluations the loss is reached; None if it is not."""
     return next((count for count, each in enumerate(losses, 1) if each <= loss), None)
-
-
-def table(rows: list[dict[str, Any]]) -> str:
-    """Return a Markdown table."""
-    marks = " | ".join(f"to the loss of {mark}" for mark in MARKS)
-    lines = [f"| factor | {marks} |", "| --- |" + " --- |" * len(MARKS)]
-    for scale in SCALES:
-        counts = [row["evaluations"] for row in rows if row["scale"] == scale]
-        medians = [
-            statistics.median(count or float("inf") for count in of_mark)
-            for of_mark in zip(*counts, strict=True)
-        ]
-        lines.append(f"| {scale:g} | " + " | ".join(f"{median:g}" for median in medians) + " |")
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -22,8 +22,10 @@ from performance_charts import evaluation_chart, loss_chart, roofline_chart
 from performance_tables import (
     agreement_line,
     bench_tables,
+    initial_scale_table,
     peers_table,
     roofline_table,
+    spinning_table,
     startup_table,
     time_to_loss_table,
 )
@@ -152,9 +154,26 @@ _ON_GPU = (
     ),
 )
 
+_OF_ONE_MACHINE = (
+    Figure(
+        "spinning-threads",
+        "avx512/spinning_threads",
+        "python benchmarks/spinning_threads.py --save avx512",
+        spinning_table,
+    ),
+    Figure(
+        "initial-scale",
+        "avx512/initial_scale",
+        "python benchmarks/initial_scale.py --save avx512",
+        initial_scale_table,
+        page="default-preset.md",
+    ),
+)
+
 FIGURES = (
     *(_on(machine, figure) for machine in MACHINES for figure in _FIGURES),
     *_ON_GPU,
+    *_OF_ONE_MACHINE,
 )
 
 

@@ -11,10 +11,12 @@ __all__ = [
     "MODELS",
     "agreement_line",
     "bench_tables",
+    "initial_scale_table",
     "peak",
     "peers_table",
     "precision_of",
     "roofline_table",
+    "spinning_table",
     "startup_table",
     "time_to_loss_table",
 ]
@@ -163,6 +165,35 @@ def time_to_loss_table(result: dict[str, Any]) -> str:
     rows.append(["median", *[""] * 6, f"{statistics.median(ratios):.1f}"])
     head = ["pair", "f32 loss", "PyTorch evaluations", "PyTorch s", "Impasto", "evaluations", "s"]
     return _table([*head, "times as fast"], rows)
+
+
+def initial_scale_table(result: dict[str, Any]) -> str:
+    """Return the table of initial_scale.py: medians over the pairs."""
+    factors = dict.fromkeys(run["scale"] for run in result["runs"])
+    rows = []
+    for factor in factors:
+        counts = [run["evaluations"] for run in result["runs"] if run["scale"] == factor]
+        medians = [
+            statistics.median(count or float("inf") for count in of_mark)
+            for of_mark in zip(*counts, strict=True)
+        ]
+        rows.append([f"{factor:g}", *(f"{median:g}" for median in medians)])
+    return _table(["factor", *(f"to the loss of {mark}" for mark in result["marks"])], rows)
+
+
+def spinning_table(result: dict[str, Any]) -> str:
+    """Return the table of spinning_threads.py."""
+    rows = [
+        [
+            f"{row['size']}",
+            row["after"],
+            f"{row['products_ms']:.1f}",
+            f"{row['transform_ms']:.1f}",
+            f"{row['evaluation_ms']:.0f}",
+        ]
+        for row in result["rows"]
+    ]
+    return _table(["pixels", "after", "those, ms", "transform, ms", "evaluation, ms"], rows)
 
 
 def startup_table(result: dict[str, Any]) -> str:

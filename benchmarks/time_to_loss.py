@@ -10,7 +10,8 @@ ONNX Runtime, whatever precision the run itself had.
 
 PyTorch needs many minutes a pair. With ``--torch-curve`` its losses and seconds are kept in a file
 and taken from it the next time; ``--retime N`` times N evaluations anew, for another machine or
-another hour, and keeps the losses.
+another hour, and keeps the losses. ``--torch-saved`` takes PyTorch's side from the saved
+result.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ import numpy as np
 from machine_description import describe
 from performance_tables import time_to_loss_table
 from problem import EXAMPLES, Problem, painting_problem
-from saving import add_save_option, save
+from saving import add_save_option, save, saved
 
 from impasto import Iterate, Options, stylize
 from impasto.engine.backends import open_backend
@@ -151,24 +152,53 @@ def our_run(pair: tuple[str, str], target: float, asked: argparse.Namespace) -> 
     }
 
 
-def compare(pair: tuple[str, str], asked: argparse.Namespace) -> dict[str, Any]:
-    """Return the row of one pair."""
+def torch_side(pair: tuple[str, str], asked: argparse.Namespace) -> tuple[float, dict[str, Any]]:
+    """Return the loss to reach, and what is told of PyTorch's run."""
     theirs = torch_curve(pair, asked)
     losses, seconds = theirs["losses"], theirs["seconds"]
-    target = min(losses)
     shown = [0, *range(JUDGED_EVERY - 1, len(losses), JUDGED_EVERY)]
+    return min(losses), {
+        "version": theirs["version"],
+        "evaluations": len(losses),
+        "seconds": seconds[-1],
+        "last_loss": losses[-1],
+        "retimed": theirs.get("retimed", 0),
+        "machine": theirs["machine"],
+        "curve": [{"seconds": seconds[n], "f32_loss": losses[n]} for n in shown],
+    }
+
+
+def saved_torch_side(
+    pair: tuple[str, str], result: dict[str, Any], asked: argparse.Namespace
+) -> tuple[float, dict[str, Any]]:
+    """Return what `torch_side` did when `result` was saved, its seconds timed anew if asked for."""
+    found = [row for row in result["pairs"] if tuple(row["pair"]) == pair]
+    if not found or result["size"] != asked.size:
+        sys.exit(f"No run of PyTorch on {'+'.join(pair)} at {asked.size} pixels is saved.")
+    target, theirs = found[0]["target_loss"], found[0]["torch"]
+    if asked.retime:
+        problem = painting_problem(pair, replace(_options(asked), init="noise", seed=SEED))
+        told = torch_run(problem, asked.torch_python, asked.retime)
+        seconds = float(statistics.median(np.diff(told["seconds"], prepend=0.0)))
+        factor = seconds * theirs["evaluations"] / theirs["seconds"]
+        for point in theirs["curve"]:
+            point["seconds"] *= factor
+        theirs |= {"seconds": theirs["seconds"] * factor, "retimed": asked.retime}
+    return target, theirs
+
+
+def compare(
+    pair: tuple[str, str], asked: argparse.Namespace, before: dict[str, Any] | None
+) -> dict[str, Any]:
+    """Return the row of one pair; `before` is the saved result that it takes PyTorch's side of."""
+    if before is None:
+        target, theirs = torch_side(pair, asked)
+    else:
+        target, theirs = saved_torch_side(pair, before, asked)
     return {
         "pair": pair,
         "target_loss": target,
-        "torch": {
-            "version": theirs["version"],
-            "evaluations": len(losses),
-            "seconds": seconds[-1],
-            "last_loss": losses[-1],
-            "retimed": theirs.get("retimed", 0),
-            "machine": theirs["machine"],
-            "curve": [{"seconds": seconds[n], "f32_loss": losses[n]} for n in shown],
-        },
+        "torch": theirs,
         "ours": our_run(pair, target, asked),
     }
 
@@ -199,11 +229,15 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=0, help="of Impasto; 0 is the preset's")
     parser.add_argument("--torch-curve", type=Path, help="file of PyTorch's runs; is added to")
     parser.add_argument("--retime", type=int, default=0, help="evaluations to time PyTorch anew")
+    parser.add_argument("--torch-saved", action="store_true", help="PyTorch's runs as saved")
     add_save_option(parser, "time_to_loss")
     asked = parser.parse_args()
+    before = saved(asked, "time_to_loss") if asked.torch_saved else None
+    if asked.torch_saved and before is None:
+        sys.exit("--torch-saved takes what is saved, and there is nothing: add --save.")
     result: dict[str, Any] = {"machine": describe(), "size": asked.size, "pairs": []}
     for pair in asked.pairs:
-        result["pairs"].append(compare(pair, asked))
+        result["pairs"].append(compare(pair, asked, before))
         save(asked, "time_to_loss", result)
     print(time_to_loss_table(result))
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from impasto.engine.result import FloatArray
 
-__all__ = ["BLOCK", "blocks", "extremes", "read_only", "scratch"]
+__all__ = ["BLOCK", "blocks", "extremes", "is_zero", "read_only", "scratch"]
 
 BLOCK = 2**16
 """Entries of a block: what is written to a scratch array is still in the cache when it is read."""
@@ -27,8 +27,18 @@ def scratch(size: int, dtype: npt.DTypeLike) -> FloatArray:
 
 def extremes(array: FloatArray) -> tuple[float, float]:
     """Return the smallest and the largest entry; NaN if there is one: then both are."""
+    flat = array.reshape(-1)
     with np.errstate(invalid="ignore"):
-        return float(array.min()), float(array.max())
+        # Block by block, so that the memory is read once.
+        found = [(flat[block].min(), flat[block].max()) for block in blocks(flat.size)]
+        smallest, greatest = zip(*found, strict=True)
+        return float(np.min(smallest)), float(np.max(greatest))
+
+
+def is_zero(array: FloatArray) -> bool:
+    """Return whether all entries are 0; one block tells where they are not."""
+    flat = array.reshape(-1)
+    return not any(flat[block].any() for block in blocks(flat.size))
 
 
 def read_only(array: FloatArray) -> FloatArray:

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from impasto.engine.machine import available_cores
-from impasto.engine.optimizers.arrays import extremes, read_only
+from impasto.engine.optimizers.arrays import extremes, is_zero, read_only
 from impasto.engine.optimizers.base import Numbers, OnStep, OptimizerState, Outcome
 from impasto.engine.optimizers.best import BestSoFar
 from impasto.engine.optimizers.inverse_hessian import InverseHessian
@@ -229,7 +229,7 @@ class _Run:
         self.loss, gradient = self._search.evaluate(self.x)
         if self.iteration == 1:
             self._ceiling = EXPLOSION * abs(self.loss) or math.inf
-        if math.isfinite(self.loss) and not gradient.any():
+        if math.isfinite(self.loss) and is_zero(gradient):
             return Status.STALLED, "the gradient is zero"
         usable = math.isfinite(self.loss) and self.loss <= self._ceiling
         if usable and self._scaling is not None:
