@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import scipy.fft  # noqa: F401  (what its import allocates is not the optimizer's)
+import scipy.optimize  # noqa: F401  (the same)
 
 from impasto.engine.mapped import MappedArray
 from impasto.engine.optimizers import Adam, BestSoFar, Lbfgs, Lbfgsb, Optimizer, make_optimizer
@@ -231,7 +232,11 @@ def test_memory_is_what_is_allocated(
         # What is in the file is no memory of Python's.
         predicted = 4 * (SIZE + min(SIZE, COLUMNS))
     if not isinstance(optimizer, Lbfgsb):
-        assert peak == pytest.approx(predicted, rel=0.01, abs=50_000)
+        # Threads that share the products need not have their blocks at the same moment.
+        most = optimizer.working_threads if isinstance(optimizer, Lbfgs) else 1
+        fewer = 0 if optimizer == Lbfgs(4, directory=tmp_path) else 4 * (most - 1) * COLUMNS
+        tolerance = max(50_000, 0.01 * predicted)
+        assert predicted - fewer - tolerance <= peak <= predicted + tolerance
     else:
         # SciPy allocates bounds, of 20 bytes, and pairs that it never touches: no resident memory.
         untouched = SIZE * (20 + 16 * (4 - min(4, iterations - 1)))
