@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-import scipy.fft  # noqa: F401  (what its import allocates is not the optimizer's)
-import scipy.optimize  # noqa: F401  (the same)
+import scipy.fft  # what these imports allocate is not the optimizer's
+import scipy.optimize  # noqa: F401
 
 from impasto.engine.mapped import MappedArray
 from impasto.engine.optimizers import Adam, BestSoFar, Lbfgs, Lbfgsb, Optimizer, make_optimizer
