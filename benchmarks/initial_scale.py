@@ -31,10 +31,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--init", choices=("content", "noise"), default="content")
     parser.add_argument("--pairs", type=int, default=len(PAIRS), help="how many of the pairs")
     add_save_option(parser, "initial_scale")
     asked = parser.parse_args()
-    options = Options(size=asked.size, iterations=MARKS[-1], seed=1)
+    options = Options(size=asked.size, iterations=MARKS[-1], seed=1, init=asked.init)
     rows: list[dict[str, Any]] = []
     for pair in PAIRS[: asked.pairs]:
         reached: list[float] = []
@@ -51,7 +52,13 @@ def main() -> None:
                 }
             )
             print(json.dumps({k: v for k, v in rows[-1].items() if k != "losses"}), flush=True)
-    result = {"machine": describe(), "size": asked.size, "marks": MARKS, "runs": rows}
+    result = {
+        "machine": describe(),
+        "size": asked.size,
+        "init": asked.init,
+        "marks": MARKS,
+        "runs": rows,
+    }
     print(initial_scale_table(result))
     save(asked, "initial_scale", result)
 

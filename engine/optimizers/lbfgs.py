@@ -45,8 +45,7 @@ noise 1/4 took 30 evaluations to a loss that 1/2 and the reference had not half 
 
 SPECTRAL_SCALE = 2.0
 """Times (y·s / y·y) I of the newest pair that H₀ is in frequencies. y·s / y·y is the shortest step
-that fits the pair, s·s / y·s the longest; here they are about 30 times apart (VGG-19 at 256
-pixels). See docs/default-preset.md for how it was chosen."""
+that fits the pair, s·s / y·s the longest. See docs/default-preset.md for how it was chosen."""
 
 FARTHEST = 255.0
 """Most a pixel may change in the safe first step: all the way from black to white."""
@@ -166,10 +165,11 @@ class Lbfgs:
         See :meth:`impasto.engine.optimizers.base.Optimizer.memory`.
         """
         pairs = self.history_bytes(entries, iterations)
+        sharing = self.working_threads
         if self.directory is not None:
-            columns = min(entries, COLUMNS)
+            sharing, columns = 1, min(entries, COLUMNS)
             pairs = min(pairs, 4 * (entries + 2 * (self.pairs_of(iterations) + 1) * columns))
-        own, working = 4 * entries, 4 * min(entries, self.working_threads * COLUMNS)
+        own, working = 4 * entries, 4 * min(entries, sharing * COLUMNS)
         if self.preconditioner == "spectral":
             table, transforms = SpectralScaling.memory(entries, self.wraps)
             own, working = 2 * own + table, max(working, transforms)

@@ -233,8 +233,9 @@ def test_memory_is_what_is_allocated(
         predicted = 4 * (SIZE + min(SIZE, COLUMNS))
     if not isinstance(optimizer, Lbfgsb):
         # Threads that share the products need not have their blocks at the same moment.
-        most = optimizer.working_threads if isinstance(optimizer, Lbfgs) else 1
-        fewer = 0 if optimizer == Lbfgs(4, directory=tmp_path) else 4 * (most - 1) * COLUMNS
+        fewer = 0
+        if isinstance(optimizer, Lbfgs) and optimizer.directory is None:
+            fewer = 4 * (optimizer.working_threads - 1) * COLUMNS
         tolerance = max(50_000, 0.01 * predicted)
         assert predicted - fewer - tolerance <= peak <= predicted + tolerance
     else:
