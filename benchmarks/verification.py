@@ -6,9 +6,7 @@ The layer sets are the default, and some with a content layer right before a poo
 
 from __future__ import annotations
 
-from functools import partial
-
-from impasto.engine.backends import available_backends, open_backend
+from impasto.engine.backends import available_backends, open_backend, open_reference
 from impasto.engine.network import network_for
 from impasto.engine.options import Options
 from impasto.engine.verify import verify
@@ -25,14 +23,13 @@ LAYERS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
 def main() -> None:
     """Compare every runtime and precision of this machine with the reference."""
     model = load_model("vgg19")
-    reference = partial(open_backend, "onnxruntime", "f32")
     for content, style in LAYERS:
         print(f"content {','.join(content)}; style {','.join(style)}")
         network = network_for(model, Options(content_layers=content, style_layers=style))
         for info in available_backends():
             for precision in info.precisions:
                 backend = open_backend(info.name, precision)
-                verdict = verify(backend, reference, network, backend.lowering, (64, 96), None)
+                verdict = verify(backend, open_reference, network, backend.lowering, (64, 96), None)
                 word = "passes" if verdict.passed else "FAILS"
                 print(f"  {info.name:12} {precision:5} {word:7} {verdict}")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from impasto.engine.backends import open_backend, open_reference
@@ -46,9 +45,8 @@ def candidates(options: Options) -> Iterator[Candidate]:
     """Yield what may run the options' gradient graph, in order of preference.
 
     First what was asked for or chosen by ``auto``; then, for when that computes wrong numbers, the
-    same runtime in float32, ONNX Runtime, and last ONNX Runtime with the portable lowering, which
-    is the reference's own up to what the runtime rewrites. Each that convolves by Winograd is
-    followed by itself without.
+    same runtime in float32, ONNX Runtime, and last ONNX Runtime with the portable lowering, whose
+    graph the reference computes too. Each that convolves by Winograd is followed by itself without.
     """
     first = _open(options)
     yield from _forms(first)
@@ -99,15 +97,20 @@ def verified(
     BackendUnavailableError
         If the backend asked for is not there.
     BackendError
-        If every candidate fails to run.
+        If every candidate fails to run, or computes something else.
     """
-    reference = partial(open_reference, options.threads)
     networks = [network.with_true_gradient, network] if network.form.normalized else [network]
     for candidate in candidates(options):
         try:
             verdicts = [
                 verify(
-                    candidate.backend, reference, asked, candidate.lowering, size, cache, keeping
+                    candidate.backend,
+                    open_reference,
+                    asked,
+                    candidate.lowering,
+                    size,
+                    cache,
+                    keeping,
                 )
                 for asked in networks
                 for keeping in keepings
@@ -119,7 +122,10 @@ def verified(
         if not wrong:
             return candidate
         logger.warning("%s computes a wrong gradient here (%s); falling back.", candidate, wrong[0])
-    raise BackendError("No backend runs the gradient graph; see `impasto doctor`.")
+    raise BackendError(
+        "No backend computes the gradient rightly here: the warnings above say what each did. "
+        "`impasto doctor` tells which others there could be."
+    )
 
 
 def compile_gradient(

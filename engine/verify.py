@@ -3,8 +3,8 @@
 OpenVINO 2026.4 was seen to compute a wrong gradient, without an error, for a graph of standard
 ops; which graphs, versions and processors do so cannot be known in advance. So on the first use of
 a graph on a backend, in a precision, on a processor, its loss terms and gradient, and the feature
-maps and Gram matrices that make the targets, are compared with ONNX Runtime's portable lowering in
-float32 on a small picture. The verdict is remembered in the cache directory.
+maps and Gram matrices that make the targets, are compared on a small picture with what NumPy makes
+of the portable lowering, in float32. The verdict is remembered in the cache directory.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from impasto.engine.streaming import Keeping, StreamedNetwork, Streaming
 from impasto.engine.strip_runs import StripRuns
 from impasto.engine.style_losses import style_term
 from impasto.engine.style_targets import mean_layers, style_targets
+from impasto.export.encoder import feature_size
 from impasto.export.gradient import light_feature_graph, light_gradient_graph
 from impasto.export.guides import layer_of
 from impasto.export.lowerings import for_probes
@@ -110,8 +111,7 @@ def verify(
     backend : Backend
         The one to judge.
     reference : callable
-        Returns ONNX Runtime on the CPU, which runs the portable lowering; called, and the runtime
-        imported, only where no verdict is remembered.
+        Returns what runs the portable lowering rightly; called only where no verdict is remembered.
     network : Network
     lowering : str
         Lowering that `backend` will run. The probe runs its form for probes.
@@ -123,7 +123,7 @@ def verify(
     keeping : Keeping, optional
         Check the gradient in strips that keep this between their passes, instead of in one piece.
     """
-    probe = probe_size(size)
+    probe = probe_size(network, size)
     key = _key(backend, network, lowering, probe, keeping)
     remembered = _recalled(cache, key)
     if remembered is not None:
@@ -135,13 +135,16 @@ def verify(
     return verdict
 
 
-def probe_size(size: tuple[int, int]) -> tuple[int, int]:
+def probe_size(network: Network, size: tuple[int, int]) -> tuple[int, int]:
     """Return a small (height, width) with the remainders of `size` modulo 32.
 
     32 is the total stride of VGG and NIN, so every pooling meets an odd side where the real
-    picture's does.
+    picture's does. No feature map is empty: NIN's of 66 pixels would be, with ``floor``.
     """
     height, width = (64 + side % 32 for side in size)
+    layers = network.encoder.layers
+    while min(feature_size(layers, height, width)) < 1:
+        height, width = height + 32, width + 32
     return height, width
 
 
@@ -369,11 +372,15 @@ def _key(
 
 @cache
 def graph_sources() -> str:
-    """Return a digest of the code that makes graphs and probes: other code, other verdicts."""
+    """Return a digest of the code that makes graphs, probes and what they are to give.
+
+    Other code, other verdicts.
+    """
     digest = hashlib.sha256(__version__.encode())
     makers = (StreamedNetwork, StripRuns, Scatter, StreamedObjective, style_term, style_targets)
     strips = (sys.modules[maker.__module__] for maker in makers)
     sources = [*(Path(module.__file__ or "") for module in strips), Path(__file__)]
+    sources += sorted((Path(__file__).parent / "backends").glob("numpy_*.py"))
     for source in (*sorted(Path(impasto.export.__file__).parent.rglob("*.py")), *sources):
         digest.update(source.read_bytes())
     return digest.hexdigest()

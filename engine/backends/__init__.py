@@ -107,11 +107,11 @@ def open_backend(
     return OnnxRuntimeCpu(threads)
 
 
-def open_reference(threads: int = 0) -> Backend:
-    """Return what the others are compared with: ONNX Runtime on the CPU, its graphs as they are."""
-    from impasto.engine.backends.onnxruntime_cpu import OnnxRuntimeCpu
+def open_reference() -> Backend:
+    """Return what the others are compared with: NumPy, which computes a graph as it is written."""
+    from impasto.engine.backends.numpy_reference import NumpyReference
 
-    return OnnxRuntimeCpu(threads, blocked=False)
+    return NumpyReference()
 
 
 def _precision_of(name: str, asked: PrecisionChoice, device: int = 0) -> Precision:

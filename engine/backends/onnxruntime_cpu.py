@@ -41,18 +41,14 @@ class OnnxRuntimeCpu:
     ----------
     threads : int
         Threads of an operator; 0 is one per available core.
-    blocked : bool
-        Whether the runtime may rewrite convolutions for its blocked layouts: faster, but while it
-        does, the weights are there twice more.
     """
 
     name = "onnxruntime"
     precision: Precision = "f32"
 
-    def __init__(self, threads: int = 0, *, blocked: bool = True) -> None:
+    def __init__(self, threads: int = 0) -> None:
         self.threads = threads or available_cores()
         self._lowering = lowering_for(processor_flags())
-        self._blocked = blocked
 
     @property
     def lowering(self) -> str:
@@ -73,8 +69,6 @@ class OnnxRuntimeCpu:
     ) -> OnnxRuntimeGraph:
         """Compile `model`; see `Backend.compile`."""
         options = session_options(self.threads)
-        if not self._blocked:
-            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
         if one_of_many and _shared_arena():
             options.add_session_config_entry("session.use_env_allocators", "1")
         if not isinstance(model, LightModel):

@@ -46,7 +46,7 @@ def test_verification_passes_and_sees_winograd(backend: str, lowering: str) -> N
         network().encoder,
         network().content_layers,
         network().style_layers,
-        size=probe_size(SIZE),
+        size=probe_size(network(), SIZE),
         lowered_for=for_probes(lowering),
     )
     products = [node for node in model.graph.node if node.name.endswith("/products")]
