@@ -74,7 +74,7 @@ def runtime_of(backend: Backend) -> Runtime:
 
 
 VERIFYING = 80 << 20
-"""What verifying the backend on its probe leaves behind: the reference's runtime, mostly."""
+"""What verifying the backend on its probe leaves behind."""
 
 
 @dataclass(frozen=True)
