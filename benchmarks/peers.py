@@ -162,8 +162,8 @@ def keep_others(
     names = sorted({*was, *now_on} - {"commit"})
     if different := [name for name in names if was.get(name) != now_on.get(name)]:
         sys.exit(f"--add adds to a result of the same machine; these differ: {different}.")
-    if now_on["commit"] not in was["commit"]:
-        now_on["commit"] = f"{was['commit']} and {now_on['commit']}"
+    is_new = now_on["commit"] not in was["commit"]
+    now_on["commit"] = f"{was['commit']} and {now_on['commit']}" if is_new else was["commit"]
     if "command" in before:
         result["command"] = f"{before['command']}; {command()}"
     now = {(model, size) for model in asked.models for size in asked.sizes}
