@@ -31,7 +31,7 @@ def with_lowerings(found: list[Configuration], names: list[str] | None) -> list[
     """Return each configuration in its backend's own lowering and plainer ones, or in `names`.
 
     The plainer ones are its own without Winograd, and the portable one. ONNX Runtime's blocked
-    layout is of no use to other backends, nor Winograd in bfloat16: they are left out.
+    layout is of no use to other backends, and left out.
     """
 
     def of(each: Configuration) -> Iterable[str]:
@@ -39,10 +39,7 @@ def with_lowerings(found: list[Configuration], names: list[str] | None) -> list[
         return names or dict.fromkeys((own, without_winograd(own), "portable"))
 
     def fits(each: Configuration, lowering: str) -> bool:
-        blocked, winograd = "nchwc" in lowering, lowering != without_winograd(lowering)
-        return (not blocked or each.backend == "onnxruntime") and (
-            not winograd or each.precision == "f32"
-        )
+        return "nchwc" not in lowering or each.backend == "onnxruntime"
 
     return [
         replace(each, lowering=lowering)

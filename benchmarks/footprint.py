@@ -4,8 +4,10 @@
     python benchmarks/footprint.py --predict --save
 
 Every case is a real `impasto paint` of three iterations in a process of its own, with an empty
-cache and then again: the first run verifies the backend, which takes memory too. The prediction is
-what `impasto plan` says before. NIN has random weights, which take the same memory.
+cache and then again: the first run verifies the backend, which takes memory too. At 512 pixels
+VGG-19 has fifteen, so that the history of L-BFGS is full. The prediction is what `impasto plan`
+says before. NIN has random weights, which take the same memory. With ``--add`` other cases that
+are saved stay.
 
 With ``--predict`` nothing is painted: what is saved is predicted anew, to see what other factors in
 `engine/footprint.py` make of it, for the runtimes and precisions that this machine has.
@@ -39,7 +41,7 @@ CASES: tuple[tuple[str, ...], ...] = (
     (*NIN, "--size", "1024"),
     (*NIN, "--size", "2048"),
     ("--size", "256", "--scales", "1"),
-    ("--size", "512", "--scales", "1"),
+    ("--size", "512", "--scales", "1", "--iterations", "15"),
     ("--size", "1024", "--scales", "1"),
     ("--size", "1024", "--scales", "1", "--optimizer", "adam"),
     ("--size", "1024", "--scales", "1", "--tile", "64"),
@@ -126,8 +128,10 @@ def main() -> None:
     parser.add_argument("--backend", action="append", choices=("openvino", "onnxruntime"))
     parser.add_argument("--size", action="append", help="only the cases of this size")
     parser.add_argument("--predict", action="store_true", help="predict what is saved anew")
+    parser.add_argument("--add", action="store_true", help="keep what is saved of other cases")
     add_save_option(parser, "footprint")
     asked = parser.parse_args()
+    before = (saved(asked, "footprint") or {}) if asked.add else {}
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "nin.safetensors"
@@ -141,7 +145,23 @@ def main() -> None:
                     continue
                 rows.append(measure(backend, precision, case, weights))
                 print(line_of(rows[-1]), flush=True)
-                save(asked, "footprint", {"machine": describe(), "cases": rows})
+                save(
+                    asked, "footprint", {"machine": describe(), "cases": with_others(rows, before)}
+                )
+
+
+def with_others(rows: list[dict[str, Any]], before: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return `rows` and what a saved result has of other cases, in the order of the grid."""
+    measured = {_case_of(row): row for row in (*before.get("cases", ()), *rows)}
+    order = [list(case) for case in CASES]
+    kept = [row for row in measured.values() if row["arguments"] in order]
+    return sorted(
+        kept, key=lambda row: (row["backend"], row["precision"], order.index(row["arguments"]))
+    )
+
+
+def _case_of(row: dict[str, Any]) -> tuple[str, ...]:
+    return (row["backend"], row["precision"], *row["arguments"])
 
 
 def configurations(backends: list[str] | None) -> list[tuple[str, str]]:

@@ -23,6 +23,7 @@ from performance_tables import (
     agreement_line,
     bench_tables,
     initial_scale_table,
+    memory_table,
     peers_table,
     roofline_table,
     spinning_table,
@@ -79,7 +80,7 @@ class Figure:
         return (picture if self.chart else "") + f"{self.table(result)}\n\n{source}"
 
 
-MACHINES = ("", "avx512")
+MACHINES = ("", "avx512-bf16", "avx512")
 """Kinds of machine: the folders of results, the first being results itself."""
 
 _FIGURES = (
@@ -155,10 +156,17 @@ _ON_GPU = (
 )
 
 _OF_ONE_MACHINE = (
+    Figure("memory", "footprint", "python benchmarks/footprint.py --save", memory_table),
     Figure(
         "spinning-threads",
         "avx512/spinning_threads",
         "python benchmarks/spinning_threads.py --save avx512",
+        spinning_table,
+    ),
+    Figure(
+        "spinning-threads-avx512-bf16",
+        "avx512-bf16/spinning_threads",
+        "python benchmarks/spinning_threads.py --save avx512-bf16",
         spinning_table,
     ),
     Figure(

@@ -12,6 +12,7 @@ __all__ = [
     "agreement_line",
     "bench_tables",
     "initial_scale_table",
+    "memory_table",
     "peak",
     "peers_table",
     "precision_of",
@@ -179,6 +180,22 @@ def initial_scale_table(result: dict[str, Any]) -> str:
         ]
         rows.append([f"{factor:g}", *(f"{median:g}" for median in medians)])
     return _table(["factor", *(f"to the loss of {mark}" for mark in result["marks"])], rows)
+
+
+def memory_table(result: dict[str, Any]) -> str:
+    """Return the peaks of whole pictures of 512 pixels that footprint.py has measured."""
+    rows = [
+        [
+            "NIN" if "nin" in case["arguments"] else "VGG-19",
+            LABELS[f"{case['backend']}-{case['precision']}"],
+            f"{case['measured_bytes'] / 1e6:.0f}",
+            f"{case['second_run_bytes'] / 1e6:.0f}",
+        ]
+        for case in result["cases"]
+        if "512" in case["arguments"]
+    ]
+    head = ["network", "configuration", "first run, MB", "second run, MB"]
+    return _table(head, sorted(rows, key=lambda row: row[0], reverse=True))
 
 
 def spinning_table(result: dict[str, Any]) -> str:

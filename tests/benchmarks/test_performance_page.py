@@ -12,6 +12,7 @@ from performance_charts import evaluation_chart, loss_chart, roofline_chart
 from performance_tables import (
     agreement_line,
     bench_tables,
+    memory_table,
     peers_table,
     roofline_table,
     startup_table,
@@ -154,6 +155,22 @@ def test_an_optimizer_s_own_time_is_a_share_of_each_evaluation() -> None:
     assert cells(timed, 2) == ["OpenVINO f32", "1.000", "1.000", "0.800", "0.400 - 1.600"]
     assert cells(own, 0)[3:] == ["of OpenVINO f32", "of OpenVINO bf16"]
     assert cells(own, 2) == ["`adam`", "4.0", "2.0 - 8.0", "0.5%", "2.0%"]
+
+
+def test_peaks_are_those_of_whole_pictures_of_512_pixels() -> None:
+    def case(*arguments: str) -> dict[str, Any]:
+        found = {"backend": "openvino", "precision": "bf16", "arguments": arguments}
+        return {**found, "measured_bytes": 337_400_000, "second_run_bytes": 330_000_000}
+
+    cases = [
+        case("--preset", "nin", "--size", "512"),
+        case("--size", "512"),
+        case("--size", "1024"),
+    ]
+    table = memory_table({"cases": cases})
+    assert cells(table, 2)[:2] == ["VGG-19", "OpenVINO bf16"]
+    assert cells(table, 3) == ["NIN", "OpenVINO bf16", "337", "330"]
+    assert len(table.splitlines()) == 4
 
 
 def test_agreement_is_told_by_precision_and_only_where_it_is_known() -> None:

@@ -1,4 +1,4 @@
-"""Results of another size are added to what is saved, and tell where all of them come from."""
+"""Results are added to what is saved of others, and tell where all of them come from."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 import pytest
+from footprint import CASES, with_others
 from peers import keep_others
 
 MACHINE = {"processor": "Example", "cores": 2}
@@ -39,3 +40,14 @@ def test_another_machine_s_results_are_not_mixed_in() -> None:
     before["machine"]["cores"] = 16
     with pytest.raises(SystemExit, match="cores"):
         added(before, "second", 512)
+
+
+def test_peaks_of_other_cases_stay_in_the_order_of_the_grid() -> None:
+    def row(number: int, peak: int) -> dict[str, Any]:
+        arguments = list(CASES[number])
+        return {"backend": "openvino", "precision": "f32", "arguments": arguments, "peak": peak}
+
+    dropped = {**row(0, 9), "arguments": ["--size", "77"]}  # no case any more
+    before = {"cases": [row(0, 1), row(2, 2), dropped]}
+    found = with_others([row(2, 3), row(1, 4)], before)
+    assert found == [row(0, 1), row(1, 4), row(2, 3)]
