@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -12,14 +12,14 @@ from impasto.engine.backends.base import FloatArray, Precision
 from impasto.engine.backends.buffers import Inputs, output_arrays, output_names
 from impasto.engine.backends.constants import PagedConstants
 from impasto.engine.backends.telemetry import telemetry_off
-from impasto.engine.machine import available_cores, processor_flags, return_freed_memory
+from impasto.engine.machine import available_cores, return_freed_memory
 from impasto.errors import BackendError, BackendUnavailableError
 from impasto.export.light import LightModel
 
 with telemetry_off():
     import openvino as ov
 
-__all__ = ["OpenVino", "lowering_for", "native_precisions"]
+__all__ = ["OpenVino", "native_precisions"]
 
 
 class OpenVino:
@@ -47,7 +47,9 @@ class OpenVino:
                 f"{', '.join(native_precisions())}. Ask for one of those with --precision."
             )
         self.precision: Precision = precision
-        self.lowering = lowering_for(precision, processor_flags())
+        # In bfloat16 direct convolutions are about as fast, and take less memory; with AMX they are
+        # several times as fast as in float32, which Winograd's transforms are not.
+        self.lowering = "nhwc-winograd" if precision == "f32" else "nhwc"
         self.threads = threads or available_cores()
 
     @property
@@ -86,21 +88,6 @@ class OpenVino:
         if paged is not None:
             paged.release()
         return OpenVinoGraph(compiled, light, names)
-
-
-def lowering_for(precision: Precision, flags: Collection[str]) -> str:
-    """Return the lowering that is fastest in a precision on a processor with these instructions.
-
-    Winograd's products are a quarter of those of direct convolutions, and its transforms cost the
-    same whatever multiplies. So it pays in float32, and in bfloat16 with the vector instructions of
-    AVX-512 (VGG-19 at 512 pixels: 1.17 times, `benchmarks/evaluation.py`), where it rounds the
-    gradient no more than direct convolutions do: cosines with float32's of 0.9964 and 0.9965. AMX
-    multiplies so fast that the transforms would be most of the time.
-    """
-    if precision == "f32":
-        return "nhwc-winograd"
-    by_vectors = "avx512_bf16" in flags and "amx_bf16" not in flags
-    return "nhwc-bf16-winograd" if by_vectors else "nhwc-bf16"
 
 
 class OpenVinoGraph:

@@ -10,12 +10,12 @@ nchwc        Masks by ``HardSigmoid`` and ``Mul``, so that ONNX Runtime on a CPU
 nhwc         Gram matrices and their cotangents from features with the channels last, as OpenVINO
              keeps them; the rest is portable. At 512x512 pixels an evaluation of VGG-19 was 1.13
              times as fast in bfloat16 and 1.06 times in float32 (`benchmarks/evaluation.py`).
-nhwc-bf16    The same, but for where Winograd begins to pay.
 ===========  =====================================================================================
 
 Each of them followed by ``-winograd`` is the same with the wide 3×3 and 5×5 convolutions, forward
 and backward, computed by Winograd's minimal filtering, and what lies between them channels-last
-(`winograd`, `channels_last`). `WINOGRAD` is the table that says which.
+(`winograd`, `channels_last`). `WINOGRAD` is the table that says which. For float32:
+in bfloat16 it gains little (docs/performance.md).
 Followed by ``-winograd-anywhere`` it is so at any size of the picture: for small probes.
 """
 
@@ -50,7 +50,6 @@ WINOGRAD: Mapping[str, tuple[Worthwhile, ...]] = MappingProxyType(
         "portable": (Worthwhile(channels=160, tiles=32),),
         "nchwc": (Worthwhile(channels=256, tiles=32),),
         "nhwc": (Worthwhile(channels=160, tiles=32), Worthwhile(100, tiles=32, taps=5)),
-        "nhwc-bf16": (Worthwhile(channels=200, tiles=32),),
     }
 )
 """Where Winograd pays, by the lowering it is put on; ``benchmarks/winograd.py`` measures it."""
@@ -82,7 +81,6 @@ _PLAIN = {
     "portable": Lowering(PORTABLE, _leave),
     "nchwc": Lowering(nchwc.rules(PORTABLE), nchwc.pull_into_blocked_layout),
     "nhwc": Lowering(PORTABLE, _leave, channels_last=True),
-    "nhwc-bf16": Lowering(PORTABLE, _leave, channels_last=True),
 }
 
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import pytest
 
-from impasto.engine.backends import Backend, onnxruntime_cpu, open_backend
+from impasto.engine.backends import onnxruntime_cpu, open_backend, open_reference
 from impasto.engine.compilation import candidates, verified
 from impasto.engine.network import Network, network_for
 from impasto.engine.options import Options
@@ -26,10 +26,6 @@ in_both_forms = pytest.mark.parametrize(("backend", "lowering"), FORMS)
 @cache
 def network() -> Network:
     return network_for(load_model("vgg19"), Options())
-
-
-def reference() -> Backend:
-    return open_backend("onnxruntime", "f32", 1)
 
 
 def prefer(monkeypatch: pytest.MonkeyPatch, backend: str, lowering: str) -> Options:
@@ -52,7 +48,7 @@ def test_verification_passes_and_sees_winograd(backend: str, lowering: str) -> N
     products = [node for node in model.graph.node if node.name.endswith("/products")]
     assert len(products) >= 16  # forward and backward of conv3_2 to conv5_1
     runtime = open_backend(backend, "f32", 1)
-    verdict = verify(runtime, reference, network(), lowering, SIZE, None)
+    verdict = verify(runtime, open_reference, network(), lowering, SIZE, None)
     assert verdict.passed, verdict
 
 
