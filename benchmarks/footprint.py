@@ -26,7 +26,7 @@ from typing import Any
 
 from machine_description import describe
 from safetensors.numpy import save_file
-from saving import add_save_option, save, saved
+from saving import add_save_option, command, save, saved
 
 from impasto.engine.backends import available_backends
 from impasto.models.registry import model_spec
@@ -145,9 +145,13 @@ def main() -> None:
                     continue
                 rows.append(measure(backend, precision, case, weights))
                 print(line_of(rows[-1]), flush=True)
-                save(
-                    asked, "footprint", {"machine": describe(), "cases": with_others(rows, before)}
-                )
+                save(asked, "footprint", result_of(rows, before))
+
+
+def result_of(rows: list[dict[str, Any]], before: dict[str, Any]) -> dict[str, Any]:
+    """Return what is saved: `rows`, what a saved result has beside them, and all commands."""
+    result: dict[str, Any] = {"machine": describe(), "cases": with_others(rows, before)}
+    return result | ({"command": f"{before['command']}; {command()}"} if before else {})
 
 
 def with_others(rows: list[dict[str, Any]], before: dict[str, Any]) -> list[dict[str, Any]]:
