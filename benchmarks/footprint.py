@@ -26,7 +26,7 @@ from typing import Any
 
 from machine_description import describe
 from safetensors.numpy import save_file
-from saving import add_save_option, command, save, saved
+from saving import add_origins, add_save_option, save, saved
 
 from impasto.engine.backends import available_backends
 from impasto.models.registry import model_spec
@@ -131,8 +131,11 @@ def main() -> None:
     parser.add_argument("--add", action="store_true", help="keep what is saved of other cases")
     add_save_option(parser, "footprint")
     asked = parser.parse_args()
-    before = (saved(asked, "footprint") or {}) if asked.add else {}
     rows: list[dict[str, Any]] = []
+    others: list[dict[str, Any]] = []
+    result: dict[str, Any] = {"machine": describe()}
+    if asked.add:
+        others = add_origins(result, saved(asked, "footprint"))["cases"]
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "nin.safetensors"
         save_file(random_weights(model_spec("nin").architecture, seed=1), weights)
@@ -145,27 +148,18 @@ def main() -> None:
                     continue
                 rows.append(measure(backend, precision, case, weights))
                 print(line_of(rows[-1]), flush=True)
-                save(asked, "footprint", result_of(rows, before))
+                save(asked, "footprint", {**result, "cases": in_order([*others, *rows])})
 
 
-def result_of(rows: list[dict[str, Any]], before: dict[str, Any]) -> dict[str, Any]:
-    """Return what is saved: `rows`, what a saved result has beside them, and all commands."""
-    result: dict[str, Any] = {"machine": describe(), "cases": with_others(rows, before)}
-    return result | ({"command": f"{before['command']}; {command()}"} if before else {})
-
-
-def with_others(rows: list[dict[str, Any]], before: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return `rows` and what a saved result has of other cases, in the order of the grid."""
-    measured = {_case_of(row): row for row in (*before.get("cases", ()), *rows)}
-    order = [list(case) for case in CASES]
-    kept = [row for row in measured.values() if row["arguments"] in order]
-    return sorted(
-        kept, key=lambda row: (row["backend"], row["precision"], order.index(row["arguments"]))
-    )
-
-
-def _case_of(row: dict[str, Any]) -> tuple[str, ...]:
-    return (row["backend"], row["precision"], *row["arguments"])
+def in_order(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the last row of each case of the grid, in its order."""
+    grid = [list(case) for case in CASES]
+    found = {
+        (row["backend"], row["precision"], grid.index(row["arguments"])): row
+        for row in rows
+        if row["arguments"] in grid
+    }
+    return [found[place] for place in sorted(found)]
 
 
 def configurations(backends: list[str] | None) -> list[tuple[str, str]]:

@@ -30,7 +30,7 @@ import numpy as np
 from machine_description import describe
 from performance_tables import agreement_line, peers_table
 from problem import Problem, square_problem
-from saving import add_save_option, command, save, saved
+from saving import add_origins, add_save_option, save, saved
 
 from impasto.engine.backends import available_backends
 from impasto.engine.machine import processor_flags
@@ -152,20 +152,8 @@ def summary(told: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def keep_others(
-    result: dict[str, Any], before: dict[str, Any] | None, asked: argparse.Namespace
-) -> None:
+def keep_others(result: dict[str, Any], before: dict[str, Any], asked: argparse.Namespace) -> None:
     """Put what was measured before into `result`, but for what is to be measured now."""
-    if before is None:
-        sys.exit("--add adds to a saved result, and there is none: leave it out, and --save.")
-    was, now_on = before["machine"], result["machine"]
-    names = sorted({*was, *now_on} - {"commit"})
-    if different := [name for name in names if was.get(name) != now_on.get(name)]:
-        sys.exit(f"--add adds to a result of the same machine; these differ: {different}.")
-    is_new = now_on["commit"] not in was["commit"]
-    now_on["commit"] = f"{was['commit']} and {now_on['commit']}" if is_new else was["commit"]
-    if "command" in before:
-        result["command"] = f"{before['command']}; {command()}"
     now = {(model, size) for model in asked.models for size in asked.sizes}
     result["agreement"].update(before["agreement"])
     result["rows"] += [row for row in before["rows"] if (row["model"], row["size"]) not in now]
@@ -221,7 +209,7 @@ def main() -> None:
     asked.configurations = asked.configurations or (ON_GPU if asked.gpu else configurations())
     result: dict[str, Any] = {"machine": describe(gpu=asked.gpu), "agreement": {}, "rows": []}
     if asked.add:
-        keep_others(result, saved(asked, "peers"), asked)
+        keep_others(result, add_origins(result, saved(asked, "peers")), asked)
     with tempfile.TemporaryDirectory() as folder:
         peers = Peers(asked.torch_python, Path(folder))
         for model in asked.models:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-__all__ = ["RESULTS", "add_save_option", "command", "save", "saved"]
+__all__ = ["RESULTS", "add_origins", "add_save_option", "command", "save", "saved"]
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -51,3 +51,21 @@ def saved(asked: argparse.Namespace, name: str) -> dict[str, Any] | None:
     path = RESULTS / asked.save / f"{name}.json"
     result: dict[str, Any] | None = json.loads(path.read_text("utf-8")) if path.exists() else None
     return result
+
+
+def add_origins(result: dict[str, Any], before: dict[str, Any] | None) -> dict[str, Any]:
+    """Make `result` tell the commands and commits of `before` too, and return that.
+
+    Ends the program if there is none to add to, or if it is of another machine.
+    """
+    if before is None:
+        sys.exit("--add adds to a saved result, and there is none: leave it out, and --save.")
+    was, now_on = before["machine"], result["machine"]
+    names = sorted({*was, *now_on} - {"commit"})
+    if different := [name for name in names if was.get(name) != now_on.get(name)]:
+        sys.exit(f"--add adds to a result of the same machine; these differ: {different}.")
+    is_new = now_on["commit"] not in was["commit"]
+    now_on["commit"] = f"{was['commit']} and {now_on['commit']}" if is_new else was["commit"]
+    if "command" in before:
+        result["command"] = f"{before['command']}; {command()}"
+    return before

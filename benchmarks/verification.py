@@ -1,10 +1,15 @@
-"""Print what first-use verification finds, by runtime, precision and layers.
+"""Print what first-use verification finds, by runtime, precision, lowering and layers.
+
+    python benchmarks/verification.py
+    python benchmarks/verification.py --lowerings nhwc nhwc-winograd
 
 The layer sets are the default, and some with a content layer right before a pooling, where OpenVINO
 2026.4 in bfloat16 was seen to lose the style's gradient.
 """
 
 from __future__ import annotations
+
+import argparse
 
 from impasto.engine.backends import available_backends, open_backend, open_reference
 from impasto.engine.network import network_for
@@ -22,6 +27,11 @@ LAYERS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
 
 def main() -> None:
     """Compare every runtime and precision of this machine with the reference."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--lowerings", nargs="+", metavar="NAME", help="default: each one's own")
+    asked = parser.parse_args()
     model = load_model("vgg19")
     for content, style in LAYERS:
         print(f"content {','.join(content)}; style {','.join(style)}")
@@ -29,9 +39,10 @@ def main() -> None:
         for info in available_backends():
             for precision in info.precisions:
                 backend = open_backend(info.name, precision)
-                verdict = verify(backend, open_reference, network, backend.lowering, (64, 96), None)
-                word = "passes" if verdict.passed else "FAILS"
-                print(f"  {info.name:12} {precision:5} {word:7} {verdict}")
+                for lowering in asked.lowerings or (backend.lowering,):
+                    verdict = verify(backend, open_reference, network, lowering, (64, 96), None)
+                    word = "passes" if verdict.passed else "FAILS"
+                    print(f"  {info.name:12} {precision:5} {lowering:14} {word:7} {verdict}")
 
 
 if __name__ == "__main__":

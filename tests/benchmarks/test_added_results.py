@@ -6,8 +6,9 @@ import argparse
 from typing import Any
 
 import pytest
-from footprint import CASES, with_others
+from footprint import CASES, in_order
 from peers import keep_others
+from saving import add_origins
 
 MACHINE = {"processor": "Example", "cores": 2}
 
@@ -20,6 +21,7 @@ def result(commit: str, size: int) -> dict[str, Any]:
 
 def added(before: dict[str, Any], commit: str, size: int) -> dict[str, Any]:
     found = result(commit, size)
+    add_origins(found, before)
     keep_others(found, before, argparse.Namespace(models=["vgg19"], sizes=[size]))
     return found
 
@@ -29,6 +31,7 @@ def test_rows_of_other_sizes_stay_and_all_commits_are_told() -> None:
     thrice = added(twice, "second", 1024)
     assert [row["size"] for row in thrice["rows"]] == [1024, 512, 256]
     assert thrice["machine"]["commit"] == "first and second"
+    assert thrice["command"].startswith("at 256; python ")
 
 
 def test_a_size_measured_again_is_replaced() -> None:
@@ -48,6 +51,10 @@ def test_peaks_of_other_cases_stay_in_the_order_of_the_grid() -> None:
         return {"backend": "openvino", "precision": "f32", "arguments": arguments, "peak": peak}
 
     dropped = {**row(0, 9), "arguments": ["--size", "77"]}  # no case any more
-    before = {"cases": [row(0, 1), row(2, 2), dropped]}
-    found = with_others([row(2, 3), row(1, 4)], before)
+    found = in_order([row(0, 1), row(2, 2), dropped, row(2, 3), row(1, 4)])
     assert found == [row(0, 1), row(1, 4), row(2, 3)]
+
+
+def test_nothing_is_added_to_nothing() -> None:
+    with pytest.raises(SystemExit, match="there is none"):
+        add_origins(result("first", 256), None)
