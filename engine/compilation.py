@@ -123,8 +123,8 @@ def verified(
             return candidate
         logger.warning("%s computes a wrong gradient here (%s); falling back.", candidate, wrong[0])
     raise BackendError(
-        "No backend computes the gradient rightly here: the warnings above say what each did. "
-        "`impasto doctor` tells which others there could be."
+        "No backend computes the gradient rightly here; the warnings before this say what each "
+        "did instead. `impasto doctor` tells which others there could be."
     )
 
 

@@ -74,7 +74,11 @@ def runtime_of(backend: Backend) -> Runtime:
 
 
 VERIFYING = 80 << 20
-"""What verifying the backend on its probe leaves behind."""
+"""What verifying the backend on its probe left behind while ONNX Runtime was loaded for it.
+
+Now first runs take 1 to 66 MB more than second ones (`benchmarks/footprint.py`); the rest makes up
+for what is predicted too low of NIN.
+"""
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ class Backend(Protocol):
 
     @property
     def name(self) -> str:
-        """``onnxruntime``, ``cuda`` or ``openvino``."""
+        """``onnxruntime``, ``cuda`` or ``openvino``; ``numpy`` of what they are compared with."""
 
     @property
     def precision(self) -> Precision:
