@@ -19,7 +19,7 @@ from impasto.engine.optimizers.arrays import extremes, is_zero, read_only
 from impasto.engine.optimizers.base import Numbers, OnStep, OptimizerState, Outcome
 from impasto.engine.optimizers.best import BestSoFar
 from impasto.engine.optimizers.inverse_hessian import InverseHessian
-from impasto.engine.optimizers.long_rows import COLUMNS
+from impasto.engine.optimizers.long_rows import columns_of
 from impasto.engine.optimizers.recovery import Recovery
 from impasto.engine.optimizers.spectral import SpectralScaling
 from impasto.engine.optimizers.state import StateReader
@@ -165,11 +165,11 @@ class Lbfgs:
         See :meth:`impasto.engine.optimizers.base.Optimizer.memory`.
         """
         pairs = self.history_bytes(entries, iterations)
-        sharing = self.working_threads
+        sharing, columns = self.working_threads, columns_of(entries)
         if self.directory is not None:
-            sharing, columns = 1, min(entries, COLUMNS)
+            sharing = 1
             pairs = min(pairs, 4 * (entries + 2 * (self.pairs_of(iterations) + 1) * columns))
-        own, working = 4 * entries, 4 * min(entries, sharing * COLUMNS)
+        own, working = 4 * entries, 4 * min(entries, sharing * columns)
         if self.preconditioner == "spectral":
             table, transforms = SpectralScaling.memory(entries, self.wraps)
             own, working = 2 * own + table, max(working, transforms)

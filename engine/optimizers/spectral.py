@@ -82,7 +82,9 @@ class SpectralScaling:
             if self._wraps:
                 target[...] = self._filtered(source)
                 continue
-            found = dctn(source, axes=(1, 2), norm="ortho", workers=self._threads)
+            # In place, if SciPy can: memory that is new to the process takes a quarter longer.
+            np.copyto(target, source)
+            found = dctn(target, axes=(1, 2), norm="ortho", workers=self._threads, overwrite_x=True)
             np.multiply(found, self._scale, out=target)
 
     def add_step(self, step: FloatArray, x: FloatArray) -> None:

@@ -61,6 +61,17 @@ def test_numbers_do_not_depend_on_the_number_of_threads() -> None:
     assert others == [one] * 3
 
 
+@pytest.mark.parametrize("rows", [2, 22, 202])
+@pytest.mark.parametrize("length", [3 * 256**2, 3 * 512**2, 3 * 683 * 1024])
+def test_two_threads_share_evenly(rows: int, length: int) -> None:
+    blocks = LongRows(np.broadcast_to(np.float32(0), (rows, length))).each(lambda block: block)
+    assert len(blocks) % 2 == 0
+    assert blocks[-1].stop == length
+    *first, last = (block.stop - block.start for block in blocks)
+    assert len(set(first)) == 1
+    assert 0.8 * first[0] < last <= first[0]
+
+
 def test_what_goes_wrong_in_a_thread_is_told() -> None:
     long = LongRows(matrix(2, 8 * COLUMNS), 3)
 

@@ -20,7 +20,7 @@ import scipy.optimize  # noqa: F401
 from impasto.engine.mapped import MappedArray
 from impasto.engine.optimizers import Adam, BestSoFar, Lbfgs, Lbfgsb, Optimizer, make_optimizer
 from impasto.engine.optimizers.arrays import BLOCK, blocks
-from impasto.engine.optimizers.long_rows import COLUMNS
+from impasto.engine.optimizers.long_rows import columns_of
 from impasto.engine.options import Options
 from impasto.engine.result import FloatArray
 from impasto.errors import OptionError
@@ -230,12 +230,12 @@ def test_memory_is_what_is_allocated(
     predicted = optimizer.memory(SIZE, iterations)
     if isinstance(optimizer, Lbfgs) and optimizer.directory is not None:
         # What is in the file is no memory of Python's.
-        predicted = 4 * (SIZE + min(SIZE, COLUMNS))
+        predicted = 4 * (SIZE + columns_of(SIZE))
     if not isinstance(optimizer, Lbfgsb):
         # Threads that share the products need not have their blocks at the same moment.
         fewer = 0
         if isinstance(optimizer, Lbfgs) and optimizer.directory is None:
-            fewer = 4 * (optimizer.working_threads - 1) * COLUMNS
+            fewer = 4 * (optimizer.working_threads - 1) * columns_of(SIZE)
         tolerance = max(50_000, 0.01 * predicted)
         assert predicted - fewer - tolerance <= peak <= predicted + tolerance
     else:
