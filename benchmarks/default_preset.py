@@ -32,12 +32,11 @@ PAIRS = (
     ("astronaut", "great_wave"),
 )
 CONFIGURATIONS: dict[str, dict[str, Any]] = {
-    "content, lbfgs-numpy, 10 pairs, spectral": {},
-    "content, lbfgs-numpy, 20 pairs, spectral": {"history": 20},
-    "content, lbfgs-numpy, 20 pairs, pixels": {"preconditioner": "none", "history": 20},
+    "content, lbfgs-numpy, 20 pairs, spectral": {},
+    "content, lbfgs-numpy, 10 pairs, spectral": {"history": 10},
+    "content, lbfgs-numpy, 20 pairs, pixels": {"preconditioner": "none"},
     "the same, the reference's first step": {
         "preconditioner": "none",
-        "history": 20,
         "first_step": "reference",
     },
     "content, lbfgs (scipy)": {"optimizer": "lbfgs"},

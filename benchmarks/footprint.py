@@ -41,7 +41,7 @@ CASES: tuple[tuple[str, ...], ...] = (
     (*NIN, "--size", "1024"),
     (*NIN, "--size", "2048"),
     ("--size", "256", "--scales", "1"),
-    ("--size", "512", "--scales", "1", "--iterations", "15"),
+    ("--size", "512", "--scales", "1", "--iterations", "25"),
     ("--size", "1024", "--scales", "1"),
     ("--size", "1024", "--scales", "1", "--optimizer", "adam"),
     ("--size", "1024", "--scales", "1", "--tile", "64"),

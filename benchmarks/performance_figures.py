@@ -22,6 +22,7 @@ from performance_charts import evaluation_chart, loss_chart, roofline_chart
 from performance_tables import (
     agreement_line,
     bench_tables,
+    history_table,
     initial_scale_table,
     memory_table,
     peers_table,
@@ -115,6 +116,12 @@ _FIGURES = (
         bench_tables,
     ),
     Figure("startup", "startup", "python benchmarks/startup.py --save", startup_table),
+    Figure(
+        "spinning-threads",
+        "spinning_threads",
+        "python benchmarks/spinning_threads.py --save",
+        spinning_table,
+    ),
 )
 
 
@@ -158,16 +165,17 @@ _ON_GPU = (
 _OF_ONE_MACHINE = (
     Figure("memory", "footprint", "python benchmarks/footprint.py --save", memory_table),
     Figure(
-        "spinning-threads",
-        "avx512/spinning_threads",
-        "python benchmarks/spinning_threads.py --save avx512",
-        spinning_table,
+        "memory-avx512-bf16",
+        "avx512-bf16/footprint",
+        "python benchmarks/footprint.py --save avx512-bf16",
+        memory_table,
     ),
     Figure(
-        "spinning-threads-avx512-bf16",
-        "avx512-bf16/spinning_threads",
-        "python benchmarks/spinning_threads.py --save avx512-bf16",
-        spinning_table,
+        "history",
+        "history",
+        "python benchmarks/history.py --save",
+        history_table,
+        page="default-preset.md",
     ),
     Figure(
         "initial-scale",

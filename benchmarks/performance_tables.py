@@ -11,6 +11,7 @@ __all__ = [
     "MODELS",
     "agreement_line",
     "bench_tables",
+    "history_table",
     "initial_scale_table",
     "memory_table",
     "peak",
@@ -180,6 +181,26 @@ def initial_scale_table(result: dict[str, Any]) -> str:
         ]
         rows.append([f"{factor:g}", *(f"{median:g}" for median in medians)])
     return _table(["factor", *(f"to the loss of {mark}" for mark in result["marks"])], rows)
+
+
+def history_table(result: dict[str, Any]) -> str:
+    """Return the table of history.py: medians over the pairs, and seconds beside evaluations."""
+    rows = []
+    for size, history in dict.fromkeys((run["size"], run["history"]) for run in result["runs"]):
+        of_both = [r for r in result["runs"] if (r["size"], r["history"]) == (size, history)]
+        cells = []
+        for place in range(len(result["marks"])):
+            counts = [run["evaluations"][place] for run in of_both]
+            # A run that does not get there has taken more than all others.
+            taken = [
+                (run["seconds"][count - 1], count) if count else (float("inf"), float("inf"))
+                for run, count in zip(of_both, counts, strict=True)
+            ]
+            seconds, evaluations = (statistics.median(each) for each in zip(*taken, strict=True))
+            cells.append(f"{evaluations:g} ({seconds:.1f} s)")
+        rows.append([str(size), str(history), *cells])
+    marks = (f"to the loss of {mark}" for mark in result["marks"])
+    return _table(["pixels", "pairs", *marks], rows)
 
 
 def memory_table(result: dict[str, Any]) -> str:

@@ -23,7 +23,7 @@ from impasto.engine.execution import open_objective, targets_for
 from impasto.engine.machine import peak_rss_bytes, return_freed_memory, rss_bytes
 from impasto.engine.network import Network, network_for
 from impasto.engine.objective import weights_for
-from impasto.engine.optimizers import BestSoFar, Step, make_optimizer
+from impasto.engine.optimizers import BestSoFar, Step, history_of, make_optimizer
 from impasto.engine.options import OptimizerName
 from impasto.engine.plan import Request, budget_of, plan_run
 from impasto.engine.presets import preset_options
@@ -171,7 +171,7 @@ def _own_seconds(name: str, shape: tuple[int, ...], job: Job) -> list[float]:
         "default", {"optimizer": name, "threads": asked.threads, "size": asked.size}
     )
     optimizer = make_optimizer(options)
-    entries, before = int(np.prod(shape)), options.history + WARM_UP
+    entries, before = int(np.prod(shape)), history_of(options) + WARM_UP
     iterations = before + TIMED * job.runs
     needed, budget = optimizer.memory(entries, iterations) + 20 * entries, budget_of(options)
     if budget is not None and needed > budget:

@@ -91,7 +91,7 @@ def _check_numbers(options: Options) -> None:
     bounds: Mapping[str, tuple[float, float]] = {
         "size": (16, MAX_SIZE),
         "iterations": (1, 10**9),
-        "history": (1, 1000),
+        "history": (0, 1000),
         "threads": (0, 4096),
         "max_pixels": (1, 10**12),
         "device": (0, 1023),

@@ -247,7 +247,12 @@ class Options:
         "that an iteration leaves of the earlier ones. 0 is off.",
         group=SEARCH,
     )
-    history: int = option(10, "Pairs L-BFGS remembers.", "lbfgs-num-correction", group=SEARCH)
+    history: int = option(
+        0,
+        "Pairs L-BFGS remembers; 0 is the optimizer's own: 20 for lbfgs-numpy, 10 for lbfgs.",
+        "lbfgs-num-correction",
+        group=SEARCH,
+    )
     model: str = option("vgg19", "Network and weights; see `impasto models`.", group=NETWORK)
     weights: Path | None = option(
         None, "Weights file to use instead of the model's own.", "model-file", group=NETWORK

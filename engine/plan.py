@@ -20,7 +20,7 @@ from impasto.engine.inputs import check_sizes, scaled_sizes
 from impasto.engine.keepings import keepings
 from impasto.engine.machine import available_memory, rss_bytes
 from impasto.engine.network import Network
-from impasto.engine.optimizers import Optimizer, make_optimizer
+from impasto.engine.optimizers import Optimizer, history_of, make_optimizer
 from impasto.engine.options import INITS, MAX_SIZE, Options
 from impasto.engine.scales import Scale, total_iterations
 from impasto.engine.streaming import Streaming
@@ -317,7 +317,7 @@ def _scale_plans(request: Request, scale: Scale, base: int) -> Iterator[ScalePla
             memory = footprint(
                 network, backend, size, styles, works, own, base, request.parts_at_a_time
             )
-            reduced = history < options.history
+            reduced = history < history_of(options)
             execution = Execution(streaming, parts, history, on_disk, reduced)
             traffic = optimizer.traffic(entries, scale.iterations)
             yield ScalePlan(scale, size, styles, execution, memory, work, targets_work, traffic)
@@ -339,11 +339,12 @@ def _order(plan: ScalePlan, leanest: bool) -> float:
 
 def _histories(options: Options, iterations: int) -> list[tuple[int, bool]]:
     """Return how many pairs L-BFGS may remember, and whether in a file."""
-    histories = [(options.history, False)]
+    most = history_of(options)
+    histories = [(most, False)]
     if options.optimizer == "lbfgs-numpy":
-        pairs = min(options.history, iterations)
+        pairs = min(most, iterations)
         histories += [(fewer, False) for fewer in (10, LEAST_HISTORY) if fewer < pairs]
-        histories.append((options.history, True))
+        histories.append((most, True))
     return histories
 
 

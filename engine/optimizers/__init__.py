@@ -33,6 +33,7 @@ __all__ = [
     "OptimizerState",
     "Outcome",
     "Step",
+    "history_of",
     "make_optimizer",
 ]
 
@@ -48,12 +49,12 @@ def _lbfgsb(options: Options, _directory: Path | None) -> Optimizer:
             "--normalize-gradients makes gradients that are not the derivative of the loss, and "
             "--optimizer lbfgs searches along lines for a lower loss. Take lbfgs-numpy or adam."
         )
-    return Lbfgsb(options.history)
+    return Lbfgsb(history_of(options))
 
 
 def _lbfgs(options: Options, directory: Path | None) -> Optimizer:
     return Lbfgs(
-        options.history,
+        history_of(options),
         options.learning_rate or 1.0,
         options.first_step,
         directory,
@@ -71,6 +72,17 @@ OPTIMIZERS: Mapping[str, Callable[[Options, Path | None], Optimizer]] = MappingP
     {"lbfgs": _lbfgsb, "lbfgs-numpy": _lbfgs, "adam": _adam}
 )
 """How each choice of ``--optimizer`` is made from the options."""
+
+HISTORY = 20
+"""Pairs of lbfgs-numpy: 10 take more evaluations, 40 more memory (docs/default-preset.md)."""
+
+HISTORY_SCIPY = 10
+"""A pair of SciPy's is float64, and costs several times as much of a step."""
+
+
+def history_of(options: Options) -> int:
+    """Return how many pairs L-BFGS is to remember where memory allows."""
+    return options.history or (HISTORY_SCIPY if options.optimizer == "lbfgs" else HISTORY)
 
 
 def make_optimizer(options: Options, directory: Path | None = None) -> Optimizer:

@@ -12,6 +12,7 @@ from performance_charts import evaluation_chart, loss_chart, roofline_chart
 from performance_tables import (
     agreement_line,
     bench_tables,
+    history_table,
     memory_table,
     peers_table,
     roofline_table,
@@ -171,6 +172,17 @@ def test_peaks_are_those_of_whole_pictures_of_512_pixels() -> None:
     assert cells(table, 2)[:2] == ["VGG-19", "OpenVINO bf16"]
     assert cells(table, 3) == ["NIN", "OpenVINO bf16", "337", "330"]
     assert len(table.splitlines()) == 4
+
+
+def test_a_history_that_does_not_get_there_has_no_median() -> None:
+    def run(history: int, *evaluations: int | None) -> dict[str, Any]:
+        seconds = [0.0, 0.25, 0.5, 0.75]
+        return {"size": 512, "history": history, "evaluations": evaluations, "seconds": seconds}
+
+    runs = [run(10, 2, 4), run(10, 4, 4), run(20, 2, 3), run(20, 2, None)]
+    table = history_table({"marks": [3, 4], "runs": runs})
+    assert cells(table, 2) == ["512", "10", "3 (0.5 s)", "4 (0.8 s)"]
+    assert cells(table, 3) == ["512", "20", "2 (0.2 s)", "inf (inf s)"]
 
 
 def test_agreement_is_told_by_precision_and_only_where_it_is_known() -> None:

@@ -16,6 +16,7 @@ from impasto.engine import plan as plan_module
 from impasto.engine.backends import open_backend
 from impasto.engine.keepings import keepings
 from impasto.engine.network import network_for
+from impasto.engine.optimizers import history_of
 from impasto.engine.options import Options
 from impasto.engine.plan import Plan, Request, budget_of, largest_size, plan_run
 from impasto.engine.presets import preset_options
@@ -49,7 +50,7 @@ def test_small_pictures_are_computed_in_one_piece() -> None:
     assert scale.size == (384, 512)
     assert scale.execution.mode == "whole"
     assert scale.execution.part_size is None
-    assert scale.execution.history == 10
+    assert scale.execution.history == 20
 
 
 @pytest.mark.parametrize("gigabytes", [2, 3, 4, 6, 8, 12, 24])
@@ -126,12 +127,20 @@ def test_little_memory_shortens_the_history_or_puts_it_on_disk() -> None:
     assert any(history < 100 or on_disk for history, on_disk in seen)
 
 
+@pytest.mark.parametrize("history", [0, 30])
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
-def test_only_the_float32_l_bfgs_changes_its_history(optimizer: str) -> None:
-    options = Options(size=1024, optimizer=optimizer)  # type: ignore[arg-type]
+def test_only_the_float32_l_bfgs_changes_its_history(optimizer: str, history: int) -> None:
+    options = Options(size=1024, optimizer=optimizer, history=history)  # type: ignore[arg-type]
     for scale in plan_run(request(options, 6 * GB)).scales:
-        assert scale.execution.history == options.history
+        assert scale.execution.history == history_of(options)
         assert not scale.execution.on_disk
+
+
+def test_optimizers_have_histories_of_their_own() -> None:
+    assert history_of(Options()) == 20
+    assert history_of(Options(optimizer="lbfgs")) == 10
+    assert history_of(Options(optimizer="lbfgs", history=7)) == 7
+    assert plan_run(request(Options(history=7), 8 * GB)).scales[-1].execution.history == 7
 
 
 def test_signs_are_kept_only_where_they_tell_a_maximum() -> None:
