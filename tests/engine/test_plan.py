@@ -136,6 +136,14 @@ def test_only_the_float32_l_bfgs_changes_its_history(optimizer: str, history: in
         assert not scale.execution.on_disk
 
 
+@pytest.mark.parametrize(("work", "better"), [(0.95, False), (0.85, True)])
+def test_half_the_pairs_have_to_save_a_tenth_of_the_work(work: float, better: bool) -> None:
+    plan = plan_run(request(Options(), 8 * GB)).scales[-1]
+    fewer = replace(plan, work=work * plan.work, execution=replace(plan.execution, history=10))
+    orders = [plan_module._order(each, leanest=False) for each in (fewer, plan)]
+    assert (orders[0] < orders[1]) == better
+
+
 def test_optimizers_have_histories_of_their_own() -> None:
     assert history_of(Options()) == 20
     assert history_of(Options(optimizer="lbfgs")) == 10
