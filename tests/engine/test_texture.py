@@ -58,12 +58,12 @@ def colours(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
 
 def test_a_texture_takes_on_the_style_and_nothing_else() -> None:
     seen: list[float] = []
-    options = replace(QUICK, iterations=30)
+    options = replace(QUICK, iterations=60)
     result = texture([PAINTING], (80, 48), options, callback=lambda step: seen.append(step.loss))
     assert result.image.shape == (48, 80, 3)
     assert result.loss < 0.05 * seen[0]
     assert result.losses.keys() == {"tv_loss", *(f"style_loss.{n}" for n in QUICK.style_layers)}
-    assert np.abs(colours(result.image) - colours(fit(load_image(PAINTING), 80))).max() < 12
+    assert np.abs(colours(result.image) - colours(fit(load_image(PAINTING), 80))).max() < 8
     assert result.sizes == ((80, 48),)
     assert result.options.content_layers == ()
     assert result.options.init == "noise"
