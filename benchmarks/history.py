@@ -12,16 +12,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from typing import Any
 
-from default_preset import PAIRS, ROOT
-from initial_scale import evaluations_to
+from default_preset import PAIRS
+from initial_scale import curve, evaluations_to
 from machine_description import describe
 from performance_tables import history_table
 from saving import add_save_option, save
 
-from impasto import Iterate, Options, stylize
+from impasto import Options
 
 HISTORIES = (10, 20, 40)
 MARKS = (50, 100, 200)
@@ -42,36 +41,23 @@ def main() -> None:
         for pair in PAIRS[: asked.pairs]:
             reached: list[float] = []
             for history in asked.histories:
-                runs.append(run(pair, Options(size=size, iterations=MARKS[-1], history=history)))
-                losses = runs[-1]["losses"]
+                options = Options(size=size, iterations=MARKS[-1], history=history)
+                losses, seconds, ran_on = curve(pair, options)
                 reached = reached or [losses[mark - 1] for mark in MARKS]  # the first history's
-                runs[-1]["evaluations"] = [evaluations_to(loss, losses) for loss in reached]
-                told = {k: v for k, v in runs[-1].items() if k not in ("losses", "seconds")}
+                counts = [evaluations_to(loss, losses) for loss in reached]
+                told = {
+                    "size": size,
+                    "history": history,
+                    "pair": pair,
+                    "ran_on": ran_on,
+                    "evaluations": counts,
+                    "seconds": [count and seconds[count - 1] for count in counts],
+                }
                 print(json.dumps(told), flush=True)
+                runs.append({**told, "losses": losses})
     result = {"machine": describe(), "marks": MARKS, "runs": runs}
     print(history_table(result))
     save(asked, "history", result)
-
-
-def run(pair: tuple[str, str], options: Options) -> dict[str, Any]:
-    """Return the best loss so far after each evaluation, and the seconds since the first."""
-    losses: list[float] = []
-    seconds: list[float] = []
-
-    def watch(step: Iterate) -> None:
-        losses.append(min([step.loss, *losses[-1:]]))
-        seconds.append(time.perf_counter())
-
-    photo, painting = (ROOT / "examples" / f"{name}.jpg" for name in pair)
-    result = stylize(photo, [painting], options, callback=watch)
-    return {
-        "size": options.size,
-        "history": options.history,
-        "pair": pair,
-        "ran_on": f"{result.backend} {result.precision}",
-        "losses": losses,
-        "seconds": [round(each - seconds[0], 4) for each in seconds],
-    }
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from typing import Any
 
 from default_preset import PAIRS, ROOT
@@ -40,7 +41,8 @@ def main() -> None:
     for pair in PAIRS[: asked.pairs]:
         reached: list[float] = []
         for scale in SCALES:
-            losses, ran_on = curve(pair, options, scale)
+            lbfgs.SPECTRAL_SCALE = scale
+            losses, _seconds, ran_on = curve(pair, options)
             reached = reached or [losses[mark - 1] for mark in MARKS]  # the first factor's
             rows.append(
                 {
@@ -63,17 +65,22 @@ def main() -> None:
     save(asked, "initial_scale", result)
 
 
-def curve(pair: tuple[str, str], options: Options, scale: float) -> tuple[list[float], str]:
-    """Return the best loss so far after each evaluation, and the backend and precision."""
+def curve(pair: tuple[str, str], options: Options) -> tuple[list[float], list[float], str]:
+    """Return the best loss so far after each evaluation, the seconds, and where it ran.
+
+    The seconds are those since the first evaluation; the last is the backend and precision.
+    """
     losses: list[float] = []
+    times: list[float] = []
 
     def watch(step: Iterate) -> None:
         losses.append(min([step.loss, *losses[-1:]]))
+        times.append(time.perf_counter())
 
     photo, painting = (ROOT / "examples" / f"{name}.jpg" for name in pair)
-    lbfgs.SPECTRAL_SCALE = scale
     result = stylize(photo, [painting], options, callback=watch)
-    return losses, f"{result.backend} {result.precision}"
+    seconds = [round(each - times[0], 4) for each in times]
+    return losses, seconds, f"{result.backend} {result.precision}"
 
 
 def evaluations_to(loss: float, losses: list[float]) -> int | None:

@@ -188,19 +188,17 @@ def history_table(result: dict[str, Any]) -> str:
     rows = []
     for size, history in dict.fromkeys((run["size"], run["history"]) for run in result["runs"]):
         of_both = [r for r in result["runs"] if (r["size"], r["history"]) == (size, history)]
-        cells = []
-        for place in range(len(result["marks"])):
-            counts = [run["evaluations"][place] for run in of_both]
-            # A run that does not get there has taken more than all others.
-            taken = [
-                (run["seconds"][count - 1], count) if count else (float("inf"), float("inf"))
-                for run, count in zip(of_both, counts, strict=True)
+        medians = [
+            [
+                # A run that does not get there has taken more than all others.
+                statistics.median(float("inf") if each is None else each for each in of_mark)
+                for of_mark in zip(*(run[what] for run in of_both), strict=True)
             ]
-            seconds, evaluations = (statistics.median(each) for each in zip(*taken, strict=True))
-            cells.append(f"{evaluations:g} ({seconds:.1f} s)")
+            for what in ("evaluations", "seconds")
+        ]
+        cells = (f"{count:g} ({seconds:.1f} s)" for count, seconds in zip(*medians, strict=True))
         rows.append([str(size), str(history), *cells])
-    marks = (f"to the loss of {mark}" for mark in result["marks"])
-    return _table(["pixels", "pairs", *marks], rows)
+    return _table(["pixels", "pairs", *(f"to the loss of {m}" for m in result["marks"])], rows)
 
 
 def memory_table(result: dict[str, Any]) -> str:

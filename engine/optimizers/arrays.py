@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy.typing as npt
 
 from impasto.engine.result import FloatArray
 
-__all__ = ["BLOCK", "blocks", "extremes", "is_finite", "is_zero", "read_only", "scratch"]
+__all__ = ["BLOCK", "blocks", "extremes", "is_zero", "read_only", "scratch"]
 
 BLOCK = 2**16
 """Entries of a block: what is written to a scratch array is still in the cache when it is read."""
@@ -34,17 +33,6 @@ def extremes(array: FloatArray) -> tuple[float, float]:
         found = [(flat[block].min(), flat[block].max()) for block in blocks(flat.size)]
         smallest, greatest = zip(*found, strict=True)
         return float(np.min(smallest)), float(np.max(greatest))
-
-
-def is_finite(array: FloatArray) -> bool:
-    """Return whether no entry is infinite or NaN."""
-    flat = array.reshape(-1)
-    with np.errstate(over="ignore", invalid="ignore"):
-        # A sum is a third of the time, and finite only if all its entries are; but large ones,
-        # though finite, can add up to infinity.
-        if math.isfinite(float(flat.sum())):
-            return True
-    return all(map(math.isfinite, extremes(flat)))
 
 
 def is_zero(array: FloatArray) -> bool:

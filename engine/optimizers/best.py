@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from impasto.engine.optimizers.arrays import is_finite, read_only
+from impasto.engine.optimizers.arrays import extremes, read_only
 from impasto.engine.optimizers.base import ObjectiveFunction, OptimizerState, Outcome, Step
 from impasto.engine.result import FloatArray, Status
 
@@ -77,7 +77,7 @@ class BestSoFar:
         self.evaluations += 1
         loss, shaped = self._objective(x.reshape(self.x.shape))
         gradient = shaped.reshape(-1)
-        if not (math.isfinite(loss) and is_finite(gradient)):
+        if not all(map(math.isfinite, (loss, *extremes(gradient)))):
             return math.inf, gradient
         if loss < self.loss:
             np.copyto(self.x, x.reshape(self.x.shape))

@@ -82,7 +82,7 @@ class SpectralScaling:
             if self._wraps:
                 target[...] = self._filtered(source)
                 continue
-            # In place, if SciPy can: memory that is new to the process takes a quarter longer.
+            # In place, if SciPy can: memory that is new to the process takes longer to write to.
             np.copyto(target, source)
             found = dctn(target, axes=(1, 2), norm="ortho", workers=self._threads, overwrite_x=True)
             np.multiply(found, self._scale, out=target)

@@ -176,7 +176,7 @@ def test_peaks_are_those_of_whole_pictures_of_512_pixels() -> None:
 
 def test_a_history_that_does_not_get_there_has_no_median() -> None:
     def run(history: int, *evaluations: int | None) -> dict[str, Any]:
-        seconds = [0.0, 0.25, 0.5, 0.75]
+        seconds = [count and 0.25 * (count - 1) for count in evaluations]
         return {"size": 512, "history": history, "evaluations": evaluations, "seconds": seconds}
 
     runs = [run(10, 2, 4), run(10, 4, 4), run(20, 2, 3), run(20, 2, None)]
