@@ -42,7 +42,8 @@ class InverseHessian:
     Parameters
     ----------
     x : ndarray
-        First iterate, flat: its size and type are those of all arrays.
+        The variables it is about at the first iterate, flat: their number and type are those of all
+        arrays.
     history : int
         Pairs remembered.
     directory : Path, optional
@@ -60,6 +61,8 @@ class InverseHessian:
     ----------
     is_new : bool
         Whether no pair has been tried since the start or :meth:`forget`.
+    scale : float
+        Of H₀ = scale · I at the last update.
 
     Raises
     ------
@@ -82,7 +85,8 @@ class InverseHessian:
         both = self._rings.reshape(2 * (history + 1), x.size)
         self._both = LongRows(both, threads if self._mapped is None else 1)
         self._history = history
-        self._scale = scale
+        self._times = scale
+        self.scale = 1.0
         # By row: s·y where the step is not younger than the change, and y·y.
         self._step_change: Products = np.zeros((history + 1, history + 1))
         self._change_change: Products = np.zeros((history + 1, history + 1))
@@ -158,6 +162,7 @@ class InverseHessian:
         return {
             "is_new": self.is_new,
             "pairs": self._count,
+            "pair_entries": self._steps.shape[1],
             "next_pair": self._next,
             **told,
         }
@@ -182,6 +187,8 @@ class InverseHessian:
         CheckpointError
             If these are not pairs of so many iterations and of at most `history`.
         """
+        entries = self._steps.shape[1]
+        reader.integer("pair_entries", entries, entries)
         self.is_new = reader.flag("is_new")
         self._next = reader.integer("next_pair", 0, iteration - 1)
         most = 0 if self.is_new else min(self._history, self._next)
@@ -193,8 +200,8 @@ class InverseHessian:
             row, older = rows[place], rows[: place + 1]
             self._step_change[older, row], self._change_change[older, row] = np.split(told, 2)
             self._change_change[row, older] = self._change_change[older, row]
-            np.copyto(self._row(self._steps, serial), reader.pair(_step(serial)))
-            np.copyto(self._row(self._changes, serial), reader.pair(_change(serial)))
+            for ring, name in ((self._steps, _step(serial)), (self._changes, _change(serial))):
+                np.copyto(self._row(ring, serial), reader.pair(name, ring.shape[1]))
             self.release()
 
     def _row(self, ring: FloatArray, serial: int) -> FloatArray:
@@ -253,22 +260,23 @@ class InverseHessian:
 
     def _factors(
         self, step_gradient: Products, change_gradient: Products
-    ) -> tuple[float, Products, Products]:
-        """Run the two-loop recursion on products.
+    ) -> tuple[Products, Products]:
+        """Run the two-loop recursion on products, and set `scale`.
 
         Returns
         -------
-        scale, step_factors, change_factors
+        step_factors, change_factors
             With H g = scale · g + S step_factors + Y change_factors, by row.
         """
         rows = self._rows()
         step_factors, change_factors = np.zeros((2, len(self._steps)))
+        self.scale = 1.0
         if not len(rows):
-            return 1.0, step_factors, change_factors
+            return step_factors, change_factors
         step_change = self._step_change[np.ix_(rows, rows)]
         change_change = self._change_change[np.ix_(rows, rows)]
         curvatures = np.diagonal(step_change)
-        scale = self._scale * float(curvatures[-1] / change_change[-1, -1])
+        scale = self.scale = self._times * float(curvatures[-1] / change_change[-1, -1])
         alphas, factors = np.zeros((2, len(rows)))
         # q = g − Y alphas, from the newest pair to the oldest.
         for i in reversed(range(len(rows))):
@@ -280,14 +288,14 @@ class InverseHessian:
             beta = (scaled[i] + step_change[:i, i] @ factors[:i]) / curvatures[i]
             factors[i] = alphas[i] - beta
         step_factors[rows], change_factors[rows] = factors, -scale * alphas
-        return scale, step_factors, change_factors
+        return step_factors, change_factors
 
     def _combine(
-        self, gradient: FloatArray, scale: float, step_factors: Products, change_factors: Products
+        self, gradient: FloatArray, step_factors: Products, change_factors: Products
     ) -> float:
         """Write −H g into `direction`, and the gradient beside it; return the slope."""
         free = self._next % len(self._steps)
-        change_factors[free] = scale  # of the gradient
+        change_factors[free] = self.scale  # of the gradient
         factors = -np.concatenate([step_factors, change_factors]).astype(gradient.dtype)
 
         def write(block: slice) -> float:

@@ -23,6 +23,7 @@ from impasto.engine.optimizers.long_rows import columns_of
 from impasto.engine.optimizers.recovery import Recovery
 from impasto.engine.optimizers.spectral import SpectralScaling
 from impasto.engine.optimizers.state import StateReader
+from impasto.engine.optimizers.steepest import Steepest
 from impasto.engine.result import FloatArray, Status
 from impasto.errors import CheckpointError
 
@@ -65,8 +66,8 @@ class Lbfgs:
     ----------
     history : int
         Pairs remembered, at least 1: 2 · (history + 1) · 4 bytes an entry, 132 MB for 512x512
-        pixels and a history of 20. (The reference remembers 100.) Memory is touched only as pairs
-        come in.
+        pixels and a history of 20, or a third of it with the preconditioner. (The reference
+        remembers 100.) Memory is touched only as pairs come in.
     learning_rate : float
         Step length.
     first_step : {"reference", "safe"}
@@ -83,8 +84,9 @@ class Lbfgs:
     preconditioner : {"none", "spectral"}
         Variables of the search. With ``spectral`` they are frequencies, scaled by
         :class:`~impasto.engine.optimizers.spectral.SpectralScaling`: all of the above holds in
-        them, but H₀ is twice as large, and the range of colours is that of the picture. The
-        reference has none.
+        them, but H₀ is twice as large, and the range of colours is that of the picture. Pairs hold
+        the leading variables only, a third of them; the rest, which hardly moves, goes along −g
+        (:class:`~impasto.engine.optimizers.steepest.Steepest`). The reference has none.
     threads : int
         Of the products with the pairs, if they are in memory, and of the preconditioner; 0 is one
         per available core. The former's numbers do not depend on it.
@@ -157,7 +159,8 @@ class Lbfgs:
         """
         pairs = sum(min(step, self.pairs_of(iterations)) for step in range(min(iterations, 2000)))
         average = pairs / min(iterations, 2000)
-        return 4.0 * entries * iterations * (6 * average + 12)
+        passes = 6 * average * self._remembered(entries) / entries + 12
+        return 4.0 * entries * iterations * passes
 
     def memory(self, entries: int, iterations: int) -> int:
         """Return the bytes of the iterate and of the pairs that are in memory at a time.
@@ -165,19 +168,29 @@ class Lbfgs:
         See :meth:`impasto.engine.optimizers.base.Optimizer.memory`.
         """
         pairs = self.history_bytes(entries, iterations)
-        sharing, columns = self.working_threads, columns_of(entries)
+        leading = self._remembered(entries)
+        sharing, columns = self.working_threads, columns_of(leading)
         if self.directory is not None:
             sharing = 1
-            pairs = min(pairs, 4 * (entries + 2 * (self.pairs_of(iterations) + 1) * columns))
-        own, working = 4 * entries, 4 * min(entries, sharing * columns)
+            pairs = min(pairs, 4 * (leading + 2 * (self.pairs_of(iterations) + 1) * columns))
+        own, working = 4 * entries, 4 * min(leading, sharing * columns)
         if self.preconditioner == "spectral":
             table, transforms = SpectralScaling.memory(entries, self.wraps)
-            own, working = 2 * own + table, max(working, transforms)
+            # The gradient, and the step of what has no pairs.
+            own, working = 3 * own - 4 * leading + table, max(working, transforms)
+            # Before there is a pair, the first step as a picture.
+            pairs = max(pairs, 4 * (entries + 2 * leading))
         return own + working + pairs
 
     def history_bytes(self, entries: int, iterations: int) -> int:
         """Return the bytes of the pairs, in memory or in the directory."""
-        return 4 * 2 * (self.pairs_of(iterations) + 1) * entries
+        return 4 * 2 * (self.pairs_of(iterations) + 1) * self._remembered(entries)
+
+    def _remembered(self, entries: int) -> int:
+        """Return how many entries a pair's arrays have, about."""
+        if self.preconditioner == "none":
+            return entries
+        return SpectralScaling.leading_of(entries, self.wraps)
 
     def pairs_of(self, iterations: int) -> int:
         """Return how many pairs a run remembers: no more than it makes."""
@@ -215,13 +228,16 @@ class _Run:
         is_spectral = lbfgs.preconditioner == "spectral"
         scale = SPECTRAL_SCALE if is_spectral else 1.0
         pairs, threads = lbfgs.pairs_of(iterations), lbfgs.working_threads
-        self._model = InverseHessian(self.x, pairs, lbfgs.directory, threads, scale)
         self._scaling: SpectralScaling | None = None
+        leading = self.x.size
         if is_spectral:
             self._scaling = SpectralScaling(
                 search.x.shape, self.x.dtype, threads, wraps=lbfgs.wraps
             )
+            leading = self._scaling.leading
             self._gradient = np.empty_like(self.x)
+        self._model = InverseHessian(self.x[:leading], pairs, lbfgs.directory, threads, scale)
+        self._rest = Steepest(self.x.size - leading, self.x.dtype, threads)
 
     def evaluate(self) -> tuple[Status | None, str]:
         """Evaluate and find the next direction, or go back; return why to stop, if so."""
@@ -235,20 +251,21 @@ class _Run:
         if usable and self._scaling is not None:
             self._scaling.of_gradient(gradient, self._gradient)
             gradient = self._gradient
-        self._restarted = not (usable and self._model.update(gradient))
+        self._restarted = not (usable and self._update(gradient))
         if self._restarted:
             if not self._recovery.restart():
                 return Status.DIVERGED, _why(self.loss, self._ceiling)
             np.copyto(self.x, self._search.x.reshape(-1))
             self.loss = self._search.loss
             self._model.forget()
+            self._rest.forget()
         return None, ""
 
     def step(self) -> None:
         """Go along the direction, unless the iterate has just been put back."""
         if not self._restarted:
             length = self._relative_length() * self._lbfgs.learning_rate
-            self._add(self._model.move(length * self._recovery.step_scale), self.x)
+            self._move(length * self._recovery.step_scale)
             self._model.release()
 
     def state(self) -> OptimizerState:
@@ -263,10 +280,13 @@ class _Run:
             **ceiling,
             **self._recovery.numbers(),
             **self._model.numbers(),
+            **self._rest.numbers(),
         }
         arrays = {"x": read_only(self.x)}
         if not self._restarted:
-            arrays["gradient"] = self._model.gradient()
+            is_whole = self._scaling is None
+            gradient = self._model.gradient() if is_whole else read_only(self._gradient)
+            arrays["gradient"] = gradient
         return OptimizerState(numbers, arrays, self._model.pairs())
 
     def restore(self, state: OptimizerState, iterations: int) -> None:
@@ -279,22 +299,33 @@ class _Run:
         self._ceiling = reader.real("ceiling", 0.0) if "ceiling" in reader else math.inf
         self._recovery.restore(reader)
         self._model.restore(reader, self.iteration)
+        self._rest.restore(reader)
         np.copyto(self.x, reader.array("x"))
         gradient = None if self._restarted else reader.array("gradient")
         reader.finish()
-        if gradient is not None and not self._model.update(gradient):
+        if gradient is not None and self._scaling is not None:
+            np.copyto(self._gradient, gradient)
+        if gradient is not None and not self._update(gradient):
             raise CheckpointError(
                 "The gradient and the pairs of the saved optimizer state give no direction that "
                 "leads downhill. The checkpoint is damaged; start the run again."
             )
 
-    def _add(self, step: FloatArray, x: FloatArray) -> None:
-        """Add a step, in the variables of the search, to a picture."""
+    def _update(self, gradient: FloatArray) -> bool:
+        """Find the direction; return whether it leads downhill, as that of the rest always does."""
+        leading = gradient.size - self._rest.direction.size
+        leads_downhill = self._model.update(gradient[:leading])
+        self._rest.update(gradient[leading:], self._model.scale)
+        return leads_downhill
+
+    def _move(self, length: float) -> None:
+        """Go so far along the direction."""
+        step, rest = self._model.move(length), self._rest.move(length)
         if self._scaling is not None:
-            self._scaling.add_step(step, x)
-            return
-        with np.errstate(over="ignore", invalid="ignore"):
-            x += step
+            self._scaling.add_step(step, rest, self.x)
+        else:
+            with np.errstate(over="ignore", invalid="ignore"):
+                self.x += step
 
     def _relative_length(self) -> float:
         """Return the step length in learning rates."""
@@ -304,24 +335,26 @@ class _Run:
                 return self._safe_length()
         elif model.is_new:
             with np.errstate(over="ignore"):
-                return min(1.0, 1.0 / float(np.abs(model.direction, out=model.spare).sum()))
+                norm = float(np.abs(model.direction, out=model.spare).sum())
+                return min(1.0, 1.0 / (norm + float(np.abs(self._rest.direction).sum())))
         return 1.0
 
     def _safe_length(self) -> float:
-        """Return the length of the safe first step."""
-        direction, spare = self._model.direction, self._model.spare
-        largest = _magnitude(direction)
+        """Return the length of the safe first step; the direction is −g."""
+        direction, spare, rest = self._model.direction, self._model.spare, self._rest.direction
+        largest = max(_magnitude(direction), _magnitude(rest))
         # Squares of very small or large gradients would leave float32's range.
-        square = float(np.linalg.norm(np.divide(direction, largest, out=spare))) ** 2 * largest**2
+        norm = float(np.linalg.norm(np.divide(direction, largest, out=spare)))
+        square = (norm**2 + float(np.linalg.norm(rest / largest)) ** 2) * largest**2
         if self._scaling is not None:
-            spare[...] = 0
-            self._scaling.add_step(direction, spare)
-            largest = _magnitude(spare)
+            picture = np.zeros_like(self.x)
+            self._scaling.add_step(direction, rest, picture)
+            largest = _magnitude(picture)
         return min(POLYAK_SHARE * self.loss / square, FARTHEST / largest)
 
 
 def _magnitude(array: FloatArray) -> float:
-    smallest, greatest = extremes(array)
+    smallest, greatest = extremes(array) if array.size else (0.0, 0.0)
     return max(-smallest, greatest)
 
 

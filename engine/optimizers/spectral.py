@@ -2,13 +2,19 @@
 
 Losses on the features of a network are far steeper in fine detail, to which its filters answer,
 than in coarse shapes. In pixels an optimizer has to learn that from the curvature it meets on its
-way; in scaled frequencies it need not.
+way; in scaled frequencies it need not. And the frequencies that hardly move can be told apart: an
+optimizer need not remember them.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import numpy as np
 
+from impasto.engine.optimizers.arrays import blocks
 from impasto.engine.result import FloatArray
 
 __all__ = ["EXPONENT", "SpectralScaling"]
@@ -19,15 +25,34 @@ AT_ONCE = 2**22
 EXPONENT = 0.4
 """Of the frequency in the amplitudes. See docs/default-preset.md for how it was chosen."""
 
+OPPONENT = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
+"""Rows: brightness, red against blue, and green against both, of R, G and B; orthonormal.
+
+About the principal components of the colours of pictures (Ohta, Kanade and Sakai 1980, "Color
+information for region segmentation"), who have other lengths and signs.
+"""
+
+LOW = (7 / 8, 3 / 8, 3 / 8)
+"""Up to which frequency, as a share of the Nyquist frequency along each side, an opponent colour is
+among the leading variables. See docs/default-preset.md for how they were chosen."""
+
+TILE = 2**13
+"""Pixels whose colours are mixed in one product: too few for BLAS to call threads of its own,
+which would spin afterwards (see `impasto.engine.optimizers.long_rows`)."""
+
 
 class SpectralScaling:
-    r"""The map x = C⁻¹ A z from variables z to pictures x.
+    r"""The map x = Qᵀ C⁻¹ A z from variables z to pictures x.
 
-    C is the orthonormal two-dimensional discrete cosine transform (type 2) of every channel, which
-    continues a picture by its mirror image, and A multiplies each frequency by
+    Q turns R, G and B into :data:`OPPONENT` colours; pictures of another number of channels keep
+    theirs. C is the orthonormal two-dimensional discrete cosine transform (type 2) of every
+    channel, which continues a picture by its mirror image, and A multiplies each frequency by
     :math:`f^{-p}`, with :math:`f = \sqrt{(k_y/h)^2 + (k_x/w)^2}` of the Nyquist frequency, for the
     mean that of the lowest other frequency. Steepest descent in z is descent with A² as the
-    preconditioner in x.
+    preconditioner in x; as Q is a rotation, and A the same for all channels, it has no part in it.
+
+    What Q is for is the order of z: the first `leading` entries are the frequencies up to
+    :data:`LOW`, and the rest hardly moves.
 
     Parameters
     ----------
@@ -41,13 +66,20 @@ class SpectralScaling:
         p.
     wraps : bool
         Whether the picture is a torus. Then x = F⁻¹ A F z with F the discrete Fourier transform,
-        and the map commutes with every shift of the picture: no place in it is a border.
+        and the map commutes with every shift of the picture: no place in it is a border. z is in
+        the order of the pixels, and all of it is leading.
+
+    Attributes
+    ----------
+    leading : int
+        Entries of z, from the first, that an optimizer should remember the curvature of.
 
     Notes
     -----
     Mordvintsev et al. (2018, "Differentiable Image Parameterizations") scale Fourier coefficients
-    by 1/f for feature visualisation; here the exponent is smaller, and the transform mirrors
-    instead of wrapping around, so that opposite borders stay apart.
+    by 1/f for feature visualisation, of decorrelated colours; here the exponent is smaller, all
+    colours are scaled alike, and the transform mirrors instead of wrapping around, so that opposite
+    borders stay apart.
     """
 
     def __init__(
@@ -59,13 +91,18 @@ class SpectralScaling:
         wraps: bool = False,
     ) -> None:
         height, width = shape[-2:]
-        self._shape = (-1, height, width)
+        channels = math.prod(shape[:-2])
+        self._shape = (channels, height, width)
         self._threads = threads
         self._wraps = wraps
         rows, columns = _frequencies(height, width, wraps)
         squares = np.square(rows)[:, None] + np.square(columns)
         squares[0, 0] = (4 if wraps else 1) / max(height, width) ** 2
         self._scale = np.power(squares, -exponent / 2, out=squares).astype(dtype, copy=False)
+        is_colour = channels == len(OPPONENT) and not wraps
+        self._mixing = (OPPONENT if is_colour else np.eye(channels)).astype(dtype)
+        self._bands = list(_bands(self._shape, LOW if is_colour else (1.0,) * channels))
+        self.leading = max(band.stop for band in self._bands if band.is_low)
 
     @staticmethod
     def memory(entries: int, wraps: bool = False) -> tuple[int, int]:
@@ -74,31 +111,75 @@ class SpectralScaling:
         copies = 2 if wraps else 1  # the spectrum, and what is made of it
         return channel, copies * (4 * entries if entries <= AT_ONCE else channel)
 
+    @staticmethod
+    def leading_of(entries: int, wraps: bool = False) -> int:
+        """Return about how many variables of a colour picture of so many entries are leading."""
+        return entries if wraps else round(entries * sum(low**2 for low in LOW) / len(LOW))
+
     def of_gradient(self, gradient: FloatArray, out: FloatArray) -> None:
-        """Write A C g, the gradient for z, to `out`; both flat."""
+        """Write A C Q g, the gradient for z, to `out`; both flat."""
         from scipy.fft import dctn  # takes a tenth of a second to import
 
-        for source, target in zip(self._parts(gradient), self._parts(out), strict=True):
+        pixels = gradient.reshape(self._shape)
+        for part in self._parts():
             if self._wraps:
-                target[...] = self._filtered(source)
+                out.reshape(self._shape)[part] = self._filtered(pixels[part])
                 continue
+            mixed = self._mixed(pixels, part)
             # In place, if SciPy can: memory that is new to the process takes longer to write to.
-            np.copyto(target, source)
-            found = dctn(target, axes=(1, 2), norm="ortho", workers=self._threads, overwrite_x=True)
-            np.multiply(found, self._scale, out=target)
+            found = dctn(mixed, axes=(1, 2), norm="ortho", workers=self._threads, overwrite_x=True)
+            for band, frequencies, scale in self._bands_of(part, found):
+                np.multiply(frequencies, scale, out=band.of(out))
 
-    def add_step(self, step: FloatArray, x: FloatArray) -> None:
-        """Add C⁻¹ A s, the step of x, to `x` in place; both flat."""
+    def add_step(self, leading: FloatArray, rest: FloatArray, x: FloatArray) -> None:
+        """Add Qᵀ C⁻¹ A s to `x` in place, s being the leading entries and the rest; all flat."""
         from scipy.fft import idctn
 
-        for source, target in zip(self._parts(step), self._parts(x), strict=True):
+        pixels = x.reshape(self._shape)
+        for part in self._parts():
             if self._wraps:
-                target += self._filtered(source)
+                pixels[part] += self._filtered(leading.reshape(self._shape)[part])
                 continue
-            scaled = source * self._scale
-            target += idctn(
+            scaled = np.empty_like(pixels[part])
+            for band, frequencies, scale in self._bands_of(part, scaled):
+                source = band.of(leading) if band.is_low else band.of(rest, self.leading)
+                np.multiply(source, scale, out=frequencies)
+            found = idctn(
                 scaled, axes=(1, 2), norm="ortho", workers=self._threads, overwrite_x=True
             )
+            self._add_mixed(found, part, pixels)
+
+    def _parts(self) -> list[slice]:
+        """Return what is transformed at a time: all channels, or one of a large picture."""
+        channels = self._shape[0]
+        if math.prod(self._shape) <= AT_ONCE:
+            return [slice(0, channels)]
+        return [slice(channel, channel + 1) for channel in range(channels)]
+
+    def _bands_of(
+        self, part: slice, spectrum: FloatArray
+    ) -> Iterator[tuple[_Band, FloatArray, FloatArray]]:
+        """Return the bands of some channels, with their frequencies in a spectrum and the table."""
+        for band in self._bands:
+            if part.start <= band.channel < part.stop:
+                channel = spectrum[band.channel - part.start]
+                yield band, channel[band.rows, band.columns], self._scale[band.rows, band.columns]
+
+    def _mixed(self, pixels: FloatArray, part: slice) -> FloatArray:
+        """Return opponent colours of a picture."""
+        rows = self._mixing[part]
+        mixed = np.empty((len(rows), *self._shape[1:]), pixels.dtype)
+        source, target = (array.reshape(len(array), -1) for array in (pixels, mixed))
+        for block in blocks(source.shape[1], TILE):
+            np.matmul(rows, source[:, block], out=target[:, block])
+        return mixed
+
+    def _add_mixed(self, mixed: FloatArray, part: slice, pixels: FloatArray) -> None:
+        """Add what opponent colours are in a picture to it."""
+        columns = np.ascontiguousarray(self._mixing[part].T)
+        source, target = (array.reshape(len(array), -1) for array in (mixed, pixels))
+        for block in blocks(source.shape[1], TILE):
+            target[:, block] += columns @ source[:, block]
 
     def _filtered(self, source: FloatArray) -> FloatArray:
         """Return F⁻¹ A F of channels."""
@@ -111,10 +192,49 @@ class SpectralScaling:
         )
         return filtered
 
-    def _parts(self, flat: FloatArray) -> list[FloatArray]:
-        """Return what is transformed at a time: all channels, or one of a large picture."""
-        channels = flat.reshape(self._shape)
-        return [channels] if flat.size <= AT_ONCE else list(channels[:, np.newaxis])
+
+@dataclass(frozen=True)
+class _Band:
+    """A rectangle of frequencies of a channel, and where it is among the variables."""
+
+    is_low: bool
+    channel: int
+    rows: slice
+    columns: slice
+    start: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
+
+    @property
+    def stop(self) -> int:
+        """First variable that is not of it any more."""
+        return self.start + math.prod(self.shape)
+
+    def of(self, variables: FloatArray, first: int = 0) -> FloatArray:
+        """Return a view of its variables, given those from the `first` on."""
+        return variables[self.start - first : self.stop - first].reshape(self.shape)
+
+
+def _bands(shape: tuple[int, int, int], low: tuple[float, ...]) -> Iterator[_Band]:
+    """Return the bands of all channels in the order of z: the low ones, and then what is left."""
+    _, height, width = shape
+    start = 0
+    for is_low in (True, False):
+        for channel, share in enumerate(low):
+            top, left = math.ceil(height * share), math.ceil(width * share)
+            rectangles = (
+                [(slice(0, top), slice(0, left))]
+                if is_low
+                else [(slice(0, top), slice(left, width)), (slice(top, height), slice(0, width))]
+            )
+            for rows, columns in rectangles:
+                band = _Band(is_low, channel, rows, columns, start)
+                if band.stop > start:
+                    yield band
+                start = band.stop
 
 
 def _frequencies(height: int, width: int, wraps: bool) -> tuple[FloatArray, FloatArray]:

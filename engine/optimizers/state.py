@@ -32,7 +32,7 @@ class StateReader:
     optimizer : str
         The optimizer it has to be of: its number ``optimizer``.
     size : int
-        Entries of every array.
+        Entries of every array that is no pair's.
     dtype : dtype
         Type of every array.
 
@@ -120,11 +120,11 @@ class StateReader:
 
     def array(self, name: str, lower: float = -math.inf) -> FloatArray:
         """Return a current value: finite entries, or with `lower` any from there to infinity."""
-        return self._flat("array", name, self._state.arrays, lower)
+        return self._flat("array", name, self._state.arrays, self._size, lower)
 
-    def pair(self, name: str) -> FloatArray:
-        """Return an array that never changes; its entries are finite."""
-        return self._flat("pair", name, self._state.pairs, -math.inf)
+    def pair(self, name: str, size: int) -> FloatArray:
+        """Return an array of `size` entries that never changes; they are finite."""
+        return self._flat("pair", name, self._state.pairs, size, -math.inf)
 
     def finish(self) -> None:
         """Refuse what nobody asked for: it is of another version, or no state at all."""
@@ -144,16 +144,16 @@ class StateReader:
         return numbers[name]
 
     def _flat(
-        self, kind: str, name: str, arrays: Mapping[str, FloatArray], lower: float
+        self, kind: str, name: str, arrays: Mapping[str, FloatArray], size: int, lower: float
     ) -> FloatArray:
-        expected = f"{self._size} entries of {self._dtype}"
+        expected = f"{size} entries of {self._dtype}"
         if name not in arrays:
             raise _wrong(kind, name, expected, f"missing; there are only: {_listed(arrays)}")
         self._unread[kind].discard(name)
         found: object = arrays[name]
         if not isinstance(found, np.ndarray):
             raise _wrong(kind, name, expected, f"of type {type(found).__name__}")
-        if found.dtype != self._dtype or found.shape != (self._size,):
+        if found.dtype != self._dtype or found.shape != (size,):
             raise _wrong(kind, name, expected, f"{found.dtype} of shape {found.shape}")
         smallest, largest = extremes(found)
         if lower == -math.inf and not (math.isfinite(smallest) and math.isfinite(largest)):
@@ -166,7 +166,7 @@ class StateReader:
 def _wrong(kind: str, name: str, expected: str, found: str) -> CheckpointError:
     return CheckpointError(
         f"The {kind} {name!r} of the saved optimizer state should be {expected}, and is {found}. "
-        "The checkpoint is damaged or of another run; start the run again."
+        "The checkpoint is damaged, or of another run or version; start the run again."
     )
 
 

@@ -236,6 +236,9 @@ def test_memory_is_what_is_allocated(
         fewer = 0
         if isinstance(optimizer, Lbfgs) and optimizer.directory is None:
             fewer = 4 * (optimizer.working_threads - 1) * columns_of(SIZE)
+        if isinstance(optimizer, Lbfgs) and optimizer.preconditioner == "spectral":
+            # The first step as a picture, while no page of most pairs has been touched.
+            predicted += 4 * SIZE
         tolerance = max(50_000, 0.01 * predicted)
         assert predicted - fewer - tolerance <= peak <= predicted + tolerance
     else:

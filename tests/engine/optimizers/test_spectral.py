@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.fft import dctn, idctn
 
-from impasto.engine.optimizers import BestSoFar, Lbfgs
+from impasto.engine.optimizers import BestSoFar, Lbfgs, lbfgs, spectral
 from impasto.engine.optimizers.spectral import SpectralScaling
 from impasto.engine.result import FloatArray
 from impasto.errors import CheckpointError
@@ -22,6 +23,10 @@ def flat(shape: tuple[int, ...], seed: int) -> Any:
     return np.random.default_rng(seed).normal(size=int(np.prod(shape)))
 
 
+def add_step(scaling: SpectralScaling, z: Any, x: Any) -> None:
+    scaling.add_step(z[: scaling.leading], z[scaling.leading :], x)
+
+
 @given(SHAPES, st.integers(0, 9), st.booleans())
 @settings(deadline=None, derandomize=True)
 def test_gradients_and_steps_are_adjoint(shape: tuple[int, ...], seed: int, wraps: bool) -> None:
@@ -29,7 +34,7 @@ def test_gradients_and_steps_are_adjoint(shape: tuple[int, ...], seed: int, wrap
     scaling = SpectralScaling(shape, np.float64, wraps=wraps)
     gradient, z = flat(shape, seed), flat(shape, seed + 100)
     step, pulled = np.zeros_like(z), np.empty_like(z)
-    scaling.add_step(z, step)
+    add_step(scaling, z, step)
     scaling.of_gradient(gradient, pulled)
     np.testing.assert_allclose(gradient @ step, pulled @ z, rtol=1e-10, atol=1e-10)
 
@@ -46,7 +51,7 @@ def test_frequencies_are_scaled_by_their_power(shape: tuple[int, ...]) -> None:
     pulled: Any = np.empty(gradient.size)
     scaling.of_gradient(gradient.reshape(-1), pulled)
     step: Any = np.zeros(gradient.size)
-    scaling.add_step(pulled, step)
+    add_step(scaling, pulled, step)
     frequency = np.hypot(ky / height, kx / width)
     np.testing.assert_allclose(
         step.reshape(shape)[0, 0], wave * frequency**-1.4, rtol=1e-5, atol=1e-6
@@ -61,7 +66,7 @@ def test_on_a_torus_no_place_is_a_border(shape: tuple[int, ...]) -> None:
         scaling = SpectralScaling(shape, np.float64, wraps=wraps)
         pulled, step = np.empty(gradient.size), np.zeros(gradient.size)
         scaling.of_gradient(gradient.reshape(-1), pulled)
-        scaling.add_step(pulled, step)
+        add_step(scaling, pulled, step)
         return step.reshape(shape)
 
     gradient = flat(shape, 3).reshape(shape)
@@ -78,7 +83,7 @@ def test_frequencies_of_a_torus_are_scaled_by_their_power() -> None:
     pulled: Any = np.empty(240)
     step: Any = np.zeros(240)
     scaling.of_gradient(wave.reshape(-1), pulled)
-    scaling.add_step(pulled, step)
+    add_step(scaling, pulled, step)
     frequency = np.hypot(4 / 12, 6 / 20)  # of the Nyquist frequency, half a cycle a pixel
     np.testing.assert_allclose(step, wave.reshape(-1) * frequency**-1.4, rtol=1e-5, atol=1e-6)
 
@@ -89,7 +94,7 @@ def test_a_flat_colour_can_be_moved(wraps: bool) -> None:
     step = np.zeros(192, np.float32)
     pulled = np.empty_like(step)
     scaling.of_gradient(np.ones(192, np.float32), pulled)
-    scaling.add_step(pulled, step)
+    add_step(scaling, pulled, step)
     assert np.ptp(step) < 1e-4 < step[0]
 
 
@@ -101,9 +106,110 @@ def test_types_stay(dtype: type[np.floating], wraps: bool) -> None:
     pulled: Any = np.empty(90, dtype)
     gradient: Any = np.ones(90, dtype)
     scaling.of_gradient(gradient, pulled)
-    scaling.add_step(pulled, step)
+    add_step(scaling, pulled, step)
     assert step.dtype == dtype
     assert (gradient == 1).all()
+
+
+COLOURS = {"brightness": (1, 1, 1), "red - blue": (1, 0, -1), "green": (1, -2, 1)}
+
+
+@pytest.mark.parametrize("name", COLOURS)
+@pytest.mark.parametrize(("ky", "kx"), [(0, 0), (5, 7), (6, 2), (2, 8), (14, 17), (15, 1), (1, 18)])
+def test_low_frequencies_of_opponent_colours_lead(name: str, ky: int, kx: int) -> None:
+    """Up to 7/8 of the Nyquist frequency along each side of brightness, 3/8 of the others."""
+    height, width = 16, 20
+    y, x = np.arange(height)[:, None] + 0.5, np.arange(width) + 0.5
+    wave = np.cos(np.pi * ky * y / height) * np.cos(np.pi * kx * x / width)
+    gradient: Any = np.multiply.outer(COLOURS[name], wave).reshape(-1)
+    scaling = SpectralScaling((1, 3, height, width), np.float64)
+    z: Any = np.empty(gradient.size)
+    scaling.of_gradient(gradient, z)
+    most = 7 / 8 if name == "brightness" else 3 / 8
+    place = np.flatnonzero(np.abs(z) > 1e-9 * np.abs(z).max())
+    assert len(place) == 1
+    assert bool(place[0] < scaling.leading) is (max(ky / height, kx / width) < most)
+
+
+def test_about_a_third_of_a_picture_leads() -> None:
+    for height, width in [(512, 512), (683, 1024), (333, 500)]:
+        leading = SpectralScaling((1, 3, height, width), np.float32).leading
+        told = SpectralScaling.leading_of(3 * height * width)
+        assert told / (3 * height * width) == pytest.approx(0.349, abs=1e-3)
+        assert leading == pytest.approx(told, rel=0.01)
+    assert SpectralScaling((1, 3, 8, 8), np.float32, wraps=True).leading == 192
+    assert SpectralScaling((1, 1, 8, 8), np.float32).leading == 64
+
+
+@pytest.mark.parametrize("wraps", [False, True])
+def test_a_large_picture_is_transformed_by_channel(
+    wraps: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shape = (1, 3, 70, 130)  # more than a tile of colours
+    scaling = SpectralScaling(shape, np.float64, wraps=wraps)
+    gradient, at_once, by_channel = (flat(shape, 3) for _ in range(3))
+    x, y = flat(shape, 4), flat(shape, 4)
+    scaling.of_gradient(gradient, at_once)
+    add_step(scaling, at_once, x)
+    monkeypatch.setattr(spectral, "AT_ONCE", 100)
+    scaling.of_gradient(gradient, by_channel)
+    add_step(scaling, at_once, y)
+    np.testing.assert_allclose(by_channel, at_once, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(y, x, rtol=0, atol=1e-12)
+
+
+def test_steps_are_two_loops_for_what_leads_and_steepest_descent_for_the_rest() -> None:
+    """Nocedal and Wright 2006, algorithm 7.4, on the leading variables, from H₀ = scale · I.
+
+    The rest's step is no longer than y·s / y·y of the rest's last step.
+    """
+    shape = (1, 3, 10, 12)
+    scaling = SpectralScaling(shape, np.float64)
+    stiffness = np.random.default_rng(6).uniform(0.2, 1, shape)
+    images: list[Any] = []
+
+    def bowl(x: Any) -> tuple[float, Any]:
+        images.append(x.copy())
+        return float(np.sum(stiffness * x * x)) / 2, stiffness * x
+
+    optimizer = Lbfgs(3, first_step="safe", preconditioner="spectral")
+    search = BestSoFar(bowl, flat(shape, 5).reshape(shape))
+    optimizer.minimize(search, iterations=8, on_step=lambda _: None)
+    assert len(images) == 8
+    cut = scaling.leading
+    assert 0 < cut < images[0].size / 2
+
+    def in_z(gradient: Any) -> Any:
+        pulled = np.empty(gradient.size)
+        scaling.of_gradient(gradient.reshape(-1), pulled)
+        return pulled
+
+    pairs: list[tuple[Any, Any]] = []
+    limited: list[bool] = []
+    old = in_z(stiffness * images[0])
+    first_loss = float(np.sum(stiffness * images[0] ** 2)) / 2
+    step = -first_loss / (4 * (old @ old)) * old
+    for before, after in pairwise(images):
+        moved = before.reshape(-1).copy()
+        add_step(scaling, step, moved)
+        np.testing.assert_allclose(after.reshape(-1), moved, rtol=0, atol=1e-9)
+        new = in_z(stiffness * after)
+        pairs = [*pairs, (step[:cut], (new - old)[:cut])][-3:]
+        rest, change = step[cut:], (new - old)[cut:]
+        own = (rest @ change) / (change @ change)
+        old, direction, alphas = new, new.copy(), []
+        for s, y in reversed(pairs):
+            alphas.append((s @ direction[:cut]) / (s @ y))
+            direction[:cut] -= alphas[-1] * y
+        s, y = pairs[-1]
+        scale = lbfgs.SPECTRAL_SCALE * (s @ y) / (y @ y)
+        direction[:cut] *= scale
+        direction[cut:] *= min(scale, own)
+        limited.append(own < scale)
+        for (s, y), alpha in zip(pairs, reversed(alphas), strict=True):
+            direction[:cut] += s * (alpha - (y @ direction[:cut]) / (s @ y))
+        step = -direction
+    assert {True, False} == set(limited)
 
 
 def steep_in_fine_detail(x: FloatArray) -> tuple[float, FloatArray]:
