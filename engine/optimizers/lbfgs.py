@@ -175,9 +175,9 @@ class Lbfgs:
             pairs = min(pairs, 4 * (leading + 2 * (self.pairs_of(iterations) + 1) * columns))
         own, working = 4 * entries, 4 * min(leading, sharing * columns)
         if self.preconditioner == "spectral":
-            table, transforms = SpectralScaling.memory(entries, self.wraps)
+            kept, transforms = SpectralScaling.memory(entries, self.wraps)
             # The gradient, and the step of what has no pairs.
-            own, working = 3 * own - 4 * leading + table, max(working, transforms)
+            own, working = 3 * own - 4 * leading + kept, max(working, transforms)
             # Before there is a pair, the first step as a picture.
             pairs = max(pairs, 4 * (entries + 2 * leading))
         return own + working + pairs

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -103,13 +104,17 @@ class SpectralScaling:
         self._mixing = (OPPONENT if is_colour else np.eye(channels)).astype(dtype)
         self._bands = list(_bands(self._shape, LOW if is_colour else (1.0,) * channels))
         self.leading = max(band.stop for band in self._bands if band.is_low)
+        # Kept, for memory that is new to the process takes longer to write to.
+        at_once = self._parts()[0].stop
+        self._spectrum = np.empty((0 if wraps else at_once, height, width), dtype)
 
     @staticmethod
     def memory(entries: int, wraps: bool = False) -> tuple[int, int]:
-        """Return the bytes of its table, and of what it works in, for a float32 colour picture."""
+        """Return the bytes it keeps, and those it works in besides, for a float32 photo."""
         channel = 4 * (entries // 3)
-        copies = 2 if wraps else 1  # the spectrum, and what is made of it
-        return channel, copies * (4 * entries if entries <= AT_ONCE else channel)
+        at_once = 4 * entries if entries <= AT_ONCE else channel
+        # On a torus, the spectrum and what is made of it.
+        return (channel, 2 * at_once) if wraps else (channel + at_once, 0)
 
     @staticmethod
     def leading_of(entries: int, wraps: bool = False) -> int:
@@ -125,9 +130,10 @@ class SpectralScaling:
             if self._wraps:
                 out.reshape(self._shape)[part] = self._filtered(pixels[part])
                 continue
-            mixed = self._mixed(pixels, part)
-            # In place, if SciPy can: memory that is new to the process takes longer to write to.
-            found = dctn(mixed, axes=(1, 2), norm="ortho", workers=self._threads, overwrite_x=True)
+            self._mix(pixels, part)
+            found: Any = dctn(  # in place, if SciPy can
+                self._spectrum, axes=(1, 2), norm="ortho", workers=self._threads, overwrite_x=True
+            )
             for band, frequencies, scale in self._bands_of(part, found):
                 np.multiply(frequencies, scale, out=band.of(out))
 
@@ -140,12 +146,11 @@ class SpectralScaling:
             if self._wraps:
                 pixels[part] += self._filtered(leading.reshape(self._shape)[part])
                 continue
-            scaled = np.empty_like(pixels[part])
-            for band, frequencies, scale in self._bands_of(part, scaled):
+            for band, frequencies, scale in self._bands_of(part, self._spectrum):
                 source = band.of(leading) if band.is_low else band.of(rest, self.leading)
                 np.multiply(source, scale, out=frequencies)
-            found = idctn(
-                scaled, axes=(1, 2), norm="ortho", workers=self._threads, overwrite_x=True
+            found: Any = idctn(
+                self._spectrum, axes=(1, 2), norm="ortho", workers=self._threads, overwrite_x=True
             )
             self._add_mixed(found, part, pixels)
 
@@ -165,14 +170,12 @@ class SpectralScaling:
                 channel = spectrum[band.channel - part.start]
                 yield band, channel[band.rows, band.columns], self._scale[band.rows, band.columns]
 
-    def _mixed(self, pixels: FloatArray, part: slice) -> FloatArray:
-        """Return opponent colours of a picture."""
+    def _mix(self, pixels: FloatArray, part: slice) -> None:
+        """Write opponent colours of a picture to where they are transformed."""
         rows = self._mixing[part]
-        mixed = np.empty((len(rows), *self._shape[1:]), pixels.dtype)
-        source, target = (array.reshape(len(array), -1) for array in (pixels, mixed))
+        source, target = (array.reshape(len(array), -1) for array in (pixels, self._spectrum))
         for block in blocks(source.shape[1], TILE):
             np.matmul(rows, source[:, block], out=target[:, block])
-        return mixed
 
     def _add_mixed(self, mixed: FloatArray, part: slice, pixels: FloatArray) -> None:
         """Add what opponent colours are in a picture to it."""

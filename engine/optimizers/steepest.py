@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import numpy.typing as npt
 
@@ -14,14 +12,21 @@ from impasto.engine.result import FloatArray
 
 __all__ = ["Steepest"]
 
+TURNED = 0.5
+"""How far the gradient is to have turned round, as a share of the one before, to shorten steps: the
+step went 1.5 times as far as the lowest point on its way, or farther."""
+
+SHORTER, LONGER = 0.5, 1.2
+"""Of steps then, and at every other time (Riedmiller and Braun 1993, "A direct adaptive method for
+faster backpropagation learning: the RPROP algorithm", which has them for each variable)."""
+
 
 class Steepest:
-    """The direction −min(a, b) g, with a told and b what the last step of these variables fits.
+    """The direction −(share · scale) g, with the scale told, and a share of at most 1.
 
-    L-BFGS's H₀ = a I comes from other variables. Where these are steeper, such a step would
-    overshoot, and no pair would tell. So it is at most b = (y·s / y·y) of their own last step
-    s and change of gradient y, the shorter step length of Barzilai and Borwein (1988, "Two-point
-    step size gradient methods"), which is at most 1 / λ for some curvature λ there is.
+    L-BFGS's H₀ = scale · I comes from other variables. Where these are steeper, such a step goes
+    too far, and no pair would tell. It shows in their gradient, which turns round: then the share
+    is halved. (y·s / y·y of these variables would not do: most of y is what the others did.)
 
     Parameters
     ----------
@@ -45,32 +50,28 @@ class Steepest:
         """Times the last gradient and -1, what `direction` is; 0 if it is nothing."""
         self._square = 0.0
         """g·g of that gradient."""
-        self._longest = math.inf
+        self._share = 1.0
 
     def forget(self) -> None:
-        """Go back to knowing nothing."""
+        """Go on as at the first gradient, but with the share that was found."""
         self._rate = 0.0
-        self._longest = math.inf
         # What led here may be a direction that is not finite.
         self.direction[...] = 0
 
     def update(self, gradient: FloatArray, scale: float) -> None:
-        """Take in the gradient at the new iterate, and `scale`, which is a."""
+        """Take in the gradient at the new iterate, and the scale."""
         if not gradient.size:
             return
+        step_gradient = square = 0.0
         with np.errstate(over="ignore", invalid="ignore"):
-            step_gradient = square = 0.0
             for products in self._row.each(lambda block: self._products(gradient, block)):
                 step_gradient += products[0]
                 square += products[1]
             if self._rate:
-                # y = g + s / rate
-                curvature = step_gradient + self._rate * self._square
-                change = square + 2 * step_gradient / self._rate + self._square
-                is_sound = 0 < curvature < math.inf and 0 < change < math.inf
-                self._longest = curvature / change if is_sound else math.inf
+                has_turned = step_gradient > TURNED * self._rate * self._square
+                self._share = min(1.0, self._share * (SHORTER if has_turned else LONGER))
             self._square = square
-            self._rate = min(scale, self._longest)
+            self._rate = self._share * scale
             np.multiply(gradient, -self._rate, out=self.direction)
 
     def move(self, length: float) -> FloatArray:
@@ -84,12 +85,11 @@ class Steepest:
 
     def numbers(self) -> Numbers:
         """Return the numbers of a state to be taken between :meth:`update` and :meth:`move`."""
-        return {"rest.longest": self._longest} if math.isfinite(self._longest) else {}
+        return {"rest.share": self._share}
 
     def restore(self, reader: StateReader) -> None:
         """Go back to what :meth:`numbers` told; :meth:`update` then takes the saved gradient."""
-        told = "rest.longest"
-        self._longest = reader.real(told, 0.0) if told in reader else math.inf
+        self._share = reader.real("rest.share", 0.0, 1.0)
 
     def _products(self, gradient: FloatArray, block: slice) -> tuple[float, float]:
         """Return s·g and g·g within a block."""

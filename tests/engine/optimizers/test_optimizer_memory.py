@@ -239,6 +239,7 @@ def test_memory_is_what_is_allocated(
         if isinstance(optimizer, Lbfgs) and optimizer.preconditioner == "spectral":
             # The first step as a picture, while no page of most pairs has been touched.
             predicted += 4 * SIZE
+            fewer += 4 * SIZE // 3  # for one pair, its pages are in the prediction only once
         tolerance = max(50_000, 0.01 * predicted)
         assert predicted - fewer - tolerance <= peak <= predicted + tolerance
     else:
