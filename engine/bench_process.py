@@ -20,7 +20,12 @@ from impasto.engine.backends import open_backend
 from impasto.engine.bench_jobs import Configuration, Job
 from impasto.engine.compilation import Candidate
 from impasto.engine.execution import open_objective, targets_for
-from impasto.engine.machine import peak_rss_bytes, return_freed_memory, rss_bytes
+from impasto.engine.machine import (
+    peak_rss_bytes,
+    return_freed_memory,
+    return_large_blocks_when_freed,
+    rss_bytes,
+)
 from impasto.engine.network import Network, network_for
 from impasto.engine.objective import weights_for
 from impasto.engine.optimizers import BestSoFar, Step, history_of, make_optimizer
@@ -40,6 +45,7 @@ Told = dict[str, Any]
 
 def main() -> None:
     """Measure the job in the first argument; print one line of JSON."""
+    return_large_blocks_when_freed()  # as the command line does
     try:
         told = measure(Job.from_json(sys.argv[1]))
     except ImpastoError as error:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -134,7 +136,7 @@ def resident_bytes() -> int:
 
 
 def test_freed_memory_goes_back_to_the_system() -> None:
-    if machine._malloc_trim() is None:
+    if machine._c_function("malloc_trim") is None:
         machine.return_freed_memory()  # does nothing, and does not fail
         return
     # Small enough for the heap; the last block keeps the heap from shrinking by itself.
@@ -145,6 +147,37 @@ def test_freed_memory_goes_back_to_the_system() -> None:
     machine.return_freed_memory()
     assert resident_bytes() < before - 40_000_000
     assert last[0] == 1
+
+
+FREED = """
+import os, sys
+import numpy as np
+from pathlib import Path
+from impasto.engine import machine
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+if sys.argv[1] == "at once":
+    machine.return_large_blocks_when_freed()
+del machine
+np.ones(30_000_000, np.uint8)  # that it is freed makes glibc keep blocks of this size
+blocks = [np.ones(5_000_000, np.uint8) for _ in range(20)]
+last = np.ones(100_000, np.uint8)  # behind them in the heap
+before = resident()
+del blocks
+print(before - resident())
+"""
+
+
+@pytest.mark.skipif(machine._c_function("mallopt") is None, reason="glibc's")
+@pytest.mark.parametrize("when", ["at once", "later"])
+def test_large_blocks_go_back_to_the_system_when_they_are_freed(when: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FREED, when], check=True, capture_output=True, text=True
+    )
+    returned = int(done.stdout)
+    assert returned > 90_000_000 if when == "at once" else returned < 50_000_000
 
 
 def test_unknown_is_none_or_python_s_own_answer(tmp_path: Path) -> None:

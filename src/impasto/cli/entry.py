@@ -38,6 +38,7 @@ from impasto.cli.show import show
 from impasto.cli.sweep import sweep
 from impasto.cli.texture import texture
 from impasto.cli.video import video
+from impasto.engine.machine import return_large_blocks_when_freed
 from impasto.errors import ImpastoError
 
 __all__ = ["app", "main"]
@@ -103,7 +104,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     SystemExit
         Always, with one of the codes above.
     """
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments is None:  # the process is this command's own
+        return_large_blocks_when_freed()
+        arguments = sys.argv[1:]
+    arguments = list(arguments)
     # A file name need not be valid text; it is printed as it was given.
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
