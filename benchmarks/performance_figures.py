@@ -26,6 +26,7 @@ from performance_tables import (
     initial_scale_table,
     memory_table,
     peers_table,
+    remembered_table,
     roofline_table,
     spinning_table,
     startup_table,
@@ -175,6 +176,13 @@ _OF_ONE_MACHINE = (
         "history",
         "python benchmarks/history.py --save",
         history_table,
+        page="default-preset.md",
+    ),
+    Figure(
+        "remembered",
+        "remembered",
+        "python benchmarks/remembered.py --save",
+        remembered_table,
         page="default-preset.md",
     ),
     Figure(

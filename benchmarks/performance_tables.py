@@ -17,6 +17,7 @@ __all__ = [
     "peak",
     "peers_table",
     "precision_of",
+    "remembered_table",
     "roofline_table",
     "spinning_table",
     "startup_table",
@@ -181,6 +182,25 @@ def initial_scale_table(result: dict[str, Any]) -> str:
         ]
         rows.append([f"{factor:g}", *(f"{median:g}" for median in medians)])
     return _table(["factor", *(f"to the loss of {mark}" for mark in result["marks"])], rows)
+
+
+def remembered_table(result: dict[str, Any]) -> str:
+    """Return the table of remembered.py: medians over the pairs of pictures."""
+    rows = []
+    for limits in dict.fromkeys(tuple(run["limits"]) for run in result["runs"]):
+        of_these = [run for run in result["runs"] if tuple(run["limits"]) == limits]
+        counts = [
+            statistics.median(float("inf") if each is None else each for each in of_mark)
+            for of_mark in zip(*(run["evaluations"] for run in of_these), strict=True)
+        ]
+        last = statistics.median(run["last"] for run in of_these)
+        share = f"{100 * of_these[0]['share']:.0f} %"
+        rows.append(
+            [*(f"{limit:g}" for limit in limits), share, *map("{:g}".format, counts), f"{last:.3f}"]
+        )
+    marks = (f"to the loss of {mark}" for mark in result["marks"])
+    last = f"loss of {result['iterations']}"
+    return _table(["brightness", "colours", "of all variables", *marks, last], rows)
 
 
 def history_table(result: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ from performance_tables import (
     history_table,
     memory_table,
     peers_table,
+    remembered_table,
     roofline_table,
     startup_table,
     time_to_loss_table,
@@ -183,6 +184,17 @@ def test_a_history_that_does_not_get_there_has_no_median() -> None:
     table = history_table({"marks": [3, 4], "runs": runs})
     assert cells(table, 2) == ["512", "10", "3 (0.5 s)", "4 (0.8 s)"]
     assert cells(table, 3) == ["512", "20", "2 (0.2 s)", "inf (inf s)"]
+
+
+def test_what_is_remembered_is_told_by_its_share() -> None:
+    def run(limit: float, last: float, *evaluations: int | None) -> dict[str, Any]:
+        told = {"limits": [limit, 0.5], "share": 0.25 + limit / 4, "last": last}
+        return {**told, "evaluations": evaluations}
+
+    runs = [run(1, 1, 50, 100), run(1, 1, 50, 100), run(0.5, 1.1, 51, 99), run(0.5, 1.2, 53, None)]
+    table = remembered_table({"marks": [50, 100], "iterations": 200, "runs": runs})
+    assert cells(table, 2) == ["1", "0.5", "50 %", "50", "100", "1.000"]
+    assert cells(table, 3) == ["0.5", "0.5", "38 %", "52", "inf", "1.150"]
 
 
 def test_agreement_is_told_by_precision_and_only_where_it_is_known() -> None:
