@@ -66,7 +66,7 @@ class Lbfgs:
     ----------
     history : int
         Pairs remembered, at least 1: 2 · (history + 1) · 4 bytes an entry, 132 MB for 512x512
-        pixels and a history of 20, or a third of it with the preconditioner. (The reference
+        pixels and a history of 20, or half of it with the preconditioner. (The reference
         remembers 100.) Memory is touched only as pairs come in.
     learning_rate : float
         Step length.
@@ -85,7 +85,7 @@ class Lbfgs:
         Variables of the search. With ``spectral`` they are frequencies, scaled by
         :class:`~impasto.engine.optimizers.spectral.SpectralScaling`: all of the above holds in
         them, but H₀ is twice as large, and the range of colours is that of the picture. Pairs hold
-        the leading variables only, a third of them; the rest, which hardly moves, goes along −g
+        the leading variables only, half of them; the rest, which hardly moves, goes along −g
         (:class:`~impasto.engine.optimizers.steepest.Steepest`). The reference has none.
     threads : int
         Of the products with the pairs, if they are in memory, and of the preconditioner; 0 is one

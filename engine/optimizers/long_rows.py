@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from impasto.engine.optimizers.arrays import blocks
+from impasto.engine.optimizers.team import Team
 from impasto.engine.result import FloatArray
 
 __all__ = ["COLUMNS", "LongRows", "columns_of"]
@@ -60,8 +60,7 @@ class LongRows:
         # Whole cache lines, and one column where there are thousands of rows.
         self._width = max(TILE // len(rows) // 16 * 16, 1)
         self._columns = math.ceil(columns_of(rows.shape[1]) / self._width) * self._width
-        self._threads = threads
-        self._pool: ThreadPoolExecutor | None = None
+        self._team = Team(threads)
 
     def each(self, work: Callable[[slice], Found]) -> list[Found]:
         """Return what `work` returns for each block of columns, in order.
@@ -69,22 +68,7 @@ class LongRows:
         Several threads work at a time, each on a block that is free, so `work` may change nothing
         but what belongs to its block.
         """
-        cut = list(blocks(self._rows.shape[1], self._columns))
-        found: dict[int, Found] = {}
-        numbers = iter(range(len(cut)))  # what is next is told to one thread only
-
-        def take() -> None:
-            for number in numbers:
-                found[number] = work(cut[number])
-
-        helpers = min(self._threads, len(cut)) - 1
-        if helpers > 0 and self._pool is None:
-            self._pool = ThreadPoolExecutor(self._threads - 1, "impasto-rows")
-        given = [self._pool.submit(take) for _ in range(helpers) if self._pool is not None]
-        take()
-        for future in given:
-            future.result()
-        return [found[number] for number in range(len(cut))]
+        return self._team.each(work, list(blocks(self._rows.shape[1], self._columns)))
 
     def times(self, vector: FloatArray, block: slice) -> Sums:
         """Return the products of all rows with `vector` within a block, of shape (m,)."""

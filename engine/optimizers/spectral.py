@@ -9,13 +9,14 @@ optimizer need not remember them.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from impasto.engine.optimizers.arrays import blocks
+from impasto.engine.optimizers.team import Team
 from impasto.engine.result import FloatArray
 
 __all__ = ["EXPONENT", "SpectralScaling"]
@@ -33,9 +34,13 @@ About the principal components of the colours of pictures (Ohta, Kanade and Saka
 information for region segmentation"), who have other lengths and signs.
 """
 
-LOW = (7 / 8, 3 / 8, 3 / 8)
+LOW = (1.0, 0.5, 0.5)
 """Up to which frequency, as a share of the Nyquist frequency along each side, an opponent colour is
 among the leading variables. See docs/default-preset.md for how they were chosen."""
+
+AT_A_TIME = 2**19
+"""Entries of a block of rows or columns, at most, that a thread transforms along them and mixes or
+scales while they are in its cache. Smaller ones took up to a fifth longer: short rows."""
 
 TILE = 2**13
 """Pixels whose colours are mixed in one product: too few for BLAS to call threads of its own,
@@ -107,6 +112,9 @@ class SpectralScaling:
         # Kept, for memory that is new to the process takes longer to write to.
         at_once = self._parts()[0].stop
         self._spectrum = np.empty((0 if wraps else at_once, height, width), dtype)
+        self._team = Team(threads)
+        self._rows = _blocks(height, at_once * width)
+        self._columns = _blocks(width, at_once * height)
 
     @staticmethod
     def memory(entries: int, wraps: bool = False) -> tuple[int, int]:
@@ -123,66 +131,75 @@ class SpectralScaling:
 
     def of_gradient(self, gradient: FloatArray, out: FloatArray) -> None:
         """Write A C Q g, the gradient for z, to `out`; both flat."""
-        from scipy.fft import dctn  # takes a tenth of a second to import
+        from scipy.fft import dct  # takes a tenth of a second to import
 
-        pixels = gradient.reshape(self._shape)
+        pixels, spectrum = gradient.reshape(self._shape), self._spectrum
         for part in self._parts():
             if self._wraps:
                 out.reshape(self._shape)[part] = self._filtered(pixels[part])
                 continue
-            self._mix(pixels, part)
-            found: Any = dctn(  # in place, if SciPy can
-                self._spectrum, axes=(1, 2), norm="ortho", workers=self._threads, overwrite_x=True
-            )
-            for band, frequencies, scale in self._bands_of(part, found):
-                np.multiply(frequencies, scale, out=band.of(out))
+
+            def mix(rows: slice, mixing: FloatArray = self._mixing[part]) -> None:
+                _add_products(mixing, pixels[:, rows], spectrum[:, rows], is_new=True)
+                _in_place(dct, spectrum[:, rows], 2)
+
+            def take(columns: slice, part: slice = part) -> None:
+                _in_place(dct, spectrum[:, :, columns], 1)
+                for band, shown, frequencies, scale in self._bands_of(part, columns):
+                    np.multiply(frequencies, scale, out=band.of(out)[:, shown])
+
+            self._team.each(mix, self._rows)
+            self._team.each(take, self._columns)
 
     def add_step(self, leading: FloatArray, rest: FloatArray, x: FloatArray) -> None:
         """Add Qᵀ C⁻¹ A s to `x` in place, s being the leading entries and the rest; all flat."""
-        from scipy.fft import idctn
+        from scipy.fft import idct
 
-        pixels = x.reshape(self._shape)
+        pixels, spectrum = x.reshape(self._shape), self._spectrum
         for part in self._parts():
             if self._wraps:
                 pixels[part] += self._filtered(leading.reshape(self._shape)[part])
                 continue
-            for band, frequencies, scale in self._bands_of(part, self._spectrum):
-                source = band.of(leading) if band.is_low else band.of(rest, self.leading)
-                np.multiply(source, scale, out=frequencies)
-            found: Any = idctn(
-                self._spectrum, axes=(1, 2), norm="ortho", workers=self._threads, overwrite_x=True
-            )
-            self._add_mixed(found, part, pixels)
+
+            def put(columns: slice, part: slice = part) -> None:
+                for band, shown, frequencies, scale in self._bands_of(part, columns):
+                    step = band.of(leading) if band.is_low else band.of(rest, self.leading)
+                    np.multiply(step[:, shown], scale, out=frequencies)
+                _in_place(idct, spectrum[:, :, columns], 1)
+
+            def unmix(rows: slice, mixing: FloatArray = self._mixing[part]) -> None:
+                _in_place(idct, spectrum[:, rows], 2)
+                _add_products(mixing.T.copy(), spectrum[:, rows], pixels[:, rows], is_new=False)
+
+            self._team.each(put, self._columns)
+            self._team.each(unmix, self._rows)
 
     def _parts(self) -> list[slice]:
-        """Return what is transformed at a time: all channels, or one of a large picture."""
+        """Return the channels that are transformed at a time: all, or one of a large picture."""
         channels = self._shape[0]
         if math.prod(self._shape) <= AT_ONCE:
             return [slice(0, channels)]
         return [slice(channel, channel + 1) for channel in range(channels)]
 
     def _bands_of(
-        self, part: slice, spectrum: FloatArray
-    ) -> Iterator[tuple[_Band, FloatArray, FloatArray]]:
-        """Return the bands of some channels, with their frequencies in a spectrum and the table."""
+        self, part: slice, columns: slice
+    ) -> Iterator[tuple[_Band, slice, FloatArray, FloatArray]]:
+        """Return what bands of some channels have of some columns.
+
+        Returns
+        -------
+        band, columns, frequencies, scale
+            The columns are counted within the band; the others are views of the spectrum and of
+            the table.
+        """
         for band in self._bands:
-            if part.start <= band.channel < part.stop:
-                channel = spectrum[band.channel - part.start]
-                yield band, channel[band.rows, band.columns], self._scale[band.rows, band.columns]
-
-    def _mix(self, pixels: FloatArray, part: slice) -> None:
-        """Write opponent colours of a picture to where they are transformed."""
-        rows = self._mixing[part]
-        source, target = (array.reshape(len(array), -1) for array in (pixels, self._spectrum))
-        for block in blocks(source.shape[1], TILE):
-            np.matmul(rows, source[:, block], out=target[:, block])
-
-    def _add_mixed(self, mixed: FloatArray, part: slice, pixels: FloatArray) -> None:
-        """Add what opponent colours are in a picture to it."""
-        columns = np.ascontiguousarray(self._mixing[part].T)
-        source, target = (array.reshape(len(array), -1) for array in (mixed, pixels))
-        for block in blocks(source.shape[1], TILE):
-            target[:, block] += columns @ source[:, block]
+            start = max(band.columns.start, columns.start)
+            stop = min(band.columns.stop, columns.stop)
+            if part.start <= band.channel < part.stop and start < stop:
+                shown = slice(start - band.columns.start, stop - band.columns.start)
+                place = band.rows, slice(start, stop)
+                channel = self._spectrum[band.channel - part.start]
+                yield band, shown, channel[place], self._scale[place]
 
     def _filtered(self, source: FloatArray) -> FloatArray:
         """Return F⁻¹ A F of channels."""
@@ -238,6 +255,34 @@ def _bands(shape: tuple[int, int, int], low: tuple[float, ...]) -> Iterator[_Ban
                 if band.stop > start:
                     yield band
                 start = band.stop
+
+
+def _add_products(
+    mixing: FloatArray, source: FloatArray, target: FloatArray, *, is_new: bool
+) -> None:
+    """Add colours of `source`, mixed, to `target`, or write them there; both (channels, h, w)."""
+    flat_source, flat_target = (array.reshape(len(array), -1) for array in (source, target))
+    for block in blocks(flat_source.shape[1], TILE):
+        if is_new:
+            np.matmul(mixing, flat_source[:, block], out=flat_target[:, block])
+        else:
+            flat_target[:, block] += mixing @ flat_source[:, block]
+
+
+def _in_place(transform: Callable[..., Any], array: FloatArray, axis: int) -> None:
+    """Put what SciPy's transform of an array is in its place; SciPy itself does, if it can."""
+    found = transform(array, axis=axis, norm="ortho", overwrite_x=True)
+    if not np.may_share_memory(found, array):
+        np.copyto(array, found)
+
+
+def _blocks(length: int, others: int) -> list[slice]:
+    """Return equal blocks of so many rows or columns, for threads to share.
+
+    Their number is even, so that two threads share them evenly, and no matter of the threads.
+    """
+    number = 2 * math.ceil(length * others / (2 * AT_A_TIME))
+    return list(blocks(length, math.ceil(length / number)))
 
 
 def _frequencies(height: int, width: int, wraps: bool) -> tuple[FloatArray, FloatArray]:

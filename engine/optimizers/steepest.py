@@ -16,17 +16,22 @@ TURNED = 0.5
 """How far the gradient is to have turned round, as a share of the one before, to shorten steps: the
 step went 1.5 times as far as the lowest point on its way, or farther."""
 
+MOST = 4.0
+"""Of shares. With 1 a run on one pair at 512 pixels, with a light style, came 0.6 % less far."""
+
 SHORTER, LONGER = 0.5, 1.2
 """Of steps then, and at every other time (Riedmiller and Braun 1993, "A direct adaptive method for
 faster backpropagation learning: the RPROP algorithm", which has them for each variable)."""
 
 
 class Steepest:
-    """The direction −(share · scale) g, with the scale told, and a share of at most 1.
+    """The direction −(share · scale) g, with the scale told, and a share of at most 4.
 
     L-BFGS's H₀ = scale · I comes from other variables. Where these are steeper, such a step goes
     too far, and no pair would tell. It shows in their gradient, which turns round: then the share
-    is halved. (y·s / y·y of these variables would not do: most of y is what the others did.)
+    is halved. Else it grows, for often they are flatter. (y·s / y·y of these variables would not
+    do: most of y is what the others did. Nor would shares without a limit: they grew to 90, until
+    the others felt it.)
 
     Parameters
     ----------
@@ -53,8 +58,9 @@ class Steepest:
         self._share = 1.0
 
     def forget(self) -> None:
-        """Go on as at the first gradient, but with the share that was found."""
+        """Go back to knowing nothing."""
         self._rate = 0.0
+        self._share = 1.0
         # What led here may be a direction that is not finite.
         self.direction[...] = 0
 
@@ -69,7 +75,7 @@ class Steepest:
                 square += products[1]
             if self._rate:
                 has_turned = step_gradient > TURNED * self._rate * self._square
-                self._share = min(1.0, self._share * (SHORTER if has_turned else LONGER))
+                self._share = min(MOST, self._share * (SHORTER if has_turned else LONGER))
             self._square = square
             self._rate = self._share * scale
             np.multiply(gradient, -self._rate, out=self.direction)
@@ -89,7 +95,7 @@ class Steepest:
 
     def restore(self, reader: StateReader) -> None:
         """Go back to what :meth:`numbers` told; :meth:`update` then takes the saved gradient."""
-        self._share = reader.real("rest.share", 0.0, 1.0)
+        self._share = reader.real("rest.share", 0.0, MOST)
 
     def _products(self, gradient: FloatArray, block: slice) -> tuple[float, float]:
         """Return s·g and g·g within a block."""

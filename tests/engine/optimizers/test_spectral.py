@@ -117,7 +117,7 @@ COLOURS = {"brightness": (1, 1, 1), "red - blue": (1, 0, -1), "green": (1, -2, 1
 @pytest.mark.parametrize("name", COLOURS)
 @pytest.mark.parametrize(("ky", "kx"), [(0, 0), (5, 7), (6, 2), (2, 8), (14, 17), (15, 1), (1, 18)])
 def test_low_frequencies_of_opponent_colours_lead(name: str, ky: int, kx: int) -> None:
-    """Up to 7/8 of the Nyquist frequency along each side of brightness, 3/8 of the others."""
+    """All of brightness, and the others up to half the Nyquist frequency along each side."""
     height, width = 16, 20
     y, x = np.arange(height)[:, None] + 0.5, np.arange(width) + 0.5
     wave = np.cos(np.pi * ky * y / height) * np.cos(np.pi * kx * x / width)
@@ -125,17 +125,17 @@ def test_low_frequencies_of_opponent_colours_lead(name: str, ky: int, kx: int) -
     scaling = SpectralScaling((1, 3, height, width), np.float64)
     z: Any = np.empty(gradient.size)
     scaling.of_gradient(gradient, z)
-    most = 7 / 8 if name == "brightness" else 3 / 8
+    most = 1 if name == "brightness" else 0.5
     place = np.flatnonzero(np.abs(z) > 1e-9 * np.abs(z).max())
     assert len(place) == 1
     assert bool(place[0] < scaling.leading) is (max(ky / height, kx / width) < most)
 
 
-def test_about_a_third_of_a_picture_leads() -> None:
+def test_about_half_of_a_picture_leads() -> None:
     for height, width in [(512, 512), (683, 1024), (333, 500)]:
         leading = SpectralScaling((1, 3, height, width), np.float32).leading
         told = SpectralScaling.leading_of(3 * height * width)
-        assert told / (3 * height * width) == pytest.approx(0.349, abs=1e-3)
+        assert told / (3 * height * width) == pytest.approx(0.5, abs=1e-3)
         assert leading == pytest.approx(told, rel=0.01)
     assert SpectralScaling((1, 3, 8, 8), np.float32, wraps=True).leading == 192
     assert SpectralScaling((1, 1, 8, 8), np.float32).leading == 64
@@ -182,7 +182,7 @@ def test_steps_are_two_loops_for_what_leads_and_steepest_descent_for_the_rest() 
     assert len(images) == 30
     assert search.loss < 1e-3 * float(np.sum(images[0] * slope_at(images[0]))) / 2
     cut = scaling.leading
-    assert 0 < cut < images[0].size / 2
+    assert 0 < cut < images[0].size * 2 / 3
 
     def in_z(gradient: Any) -> Any:
         pulled = np.empty(gradient.size)
@@ -201,7 +201,7 @@ def test_steps_are_two_loops_for_what_leads_and_steepest_descent_for_the_rest() 
         new = in_z(slope_at(after))
         pairs = [*pairs, (step[:cut], (new - old)[:cut])][-3:]
         has_turned = (new[cut:] @ old[cut:]) < -0.5 * (old[cut:] @ old[cut:])
-        share = min(1, share * (0.5 if has_turned else 1.2))
+        share = min(4, share * (0.5 if has_turned else 1.2))
         shares.add(share)
         old, direction, alphas = new, new.copy(), []
         for s, y in reversed(pairs):
@@ -214,7 +214,7 @@ def test_steps_are_two_loops_for_what_leads_and_steepest_descent_for_the_rest() 
         for (s, y), alpha in zip(pairs, reversed(alphas), strict=True):
             direction[:cut] += s * (alpha - (y @ direction[:cut]) / (s @ y))
         step = -direction
-    assert {0.5, 1.0} < shares
+    assert min(shares) < 0.5 < 1 < max(shares)
 
 
 def steep_in_fine_detail(x: FloatArray) -> tuple[float, FloatArray]:
