@@ -20,11 +20,9 @@ import numpy as np
 from machine_description import describe
 
 from impasto import Options, load_image, save_image, stylize
-from impasto.engine.color_transfer import match_colors
 
 ROOT = Path(__file__).parents[1]
 HALF_NOISE = "half noise"
-MATCHED = "matched"
 PAIRS = (
     ("pagoda", "village_street"),
     ("pagoda", "great_wave"),
@@ -36,9 +34,8 @@ PAIRS = (
 CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "content, lbfgs-numpy, 20 pairs, spectral": {},
     "content, lbfgs-numpy, 10 pairs, spectral": {"history": 10},
-    "content in the style's colours, the same": {"init": MATCHED},
     "content, lbfgs-numpy, 20 pairs, pixels": {"preconditioner": "none"},
-    "that, the reference's first step": {
+    "the same, the reference's first step": {
         "preconditioner": "none",
         "first_step": "reference",
     },
@@ -72,10 +69,6 @@ def run(pair: tuple[str, str], options: Options, picture: Path | None) -> dict[i
     with tempfile.TemporaryDirectory() as folder:
         if options.init == HALF_NOISE:
             options = replace(options, init=str(half_noise(photo, Path(folder) / "init.png")))
-        if options.init == MATCHED:
-            first = match_colors(load_image(photo), load_image(painting))
-            save_image(first, Path(folder) / "init.png")
-            options = replace(options, init=str(Path(folder) / "init.png"))
         result = stylize(photo, [painting], options, callback=watch)
     if picture:
         save_image(result.image, picture)

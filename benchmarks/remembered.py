@@ -23,7 +23,7 @@ from saving import add_save_option, save
 from impasto import Options
 from impasto.engine.optimizers import spectral
 
-LIMITS = ((1.0, 1.0), (1.0, 0.5), (0.875, 0.375), (0.75, 0.5), (0.75, 0.25), (0.5, 0.25))
+LIMITS = ((1.0, 1.0), (1.0, 0.5), (1.0, 0.25), (0.875, 0.375), (0.75, 0.25))
 MARKS = (50, 100, 150)
 ITERATIONS = 200
 
