@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 
 from impasto.engine.result import FloatArray
 
-__all__ = ["BLOCK", "blocks", "extremes", "is_zero", "read_only", "scratch"]
+__all__ = ["BLOCK", "blocks", "even_length", "extremes", "is_zero", "read_only", "scratch"]
 
 BLOCK = 2**16
 """Entries of a block: what is written to a scratch array is still in the cache when it is read."""
@@ -18,6 +19,15 @@ BLOCK = 2**16
 def blocks(size: int, length: int = BLOCK) -> Iterator[slice]:
     """Return the slices that cut `size` entries into blocks of `length`."""
     return (slice(start, min(start + length, size)) for start in range(0, size, length))
+
+
+def even_length(size: int, most: int) -> int:
+    """Return the length of equal blocks of at most so many entries, even in number.
+
+    So two threads share them evenly. It does not depend on the number of threads, for sums are by
+    block.
+    """
+    return math.ceil(size / (2 * math.ceil(size / (2 * most))))
 
 
 def scratch(size: int, dtype: npt.DTypeLike) -> FloatArray:

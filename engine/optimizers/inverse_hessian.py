@@ -53,8 +53,8 @@ class InverseHessian:
         nothing between calls.
     threads : int
         Of the products; from a file it is one. The numbers do not depend on it.
-    scale : float
-        H₀, what is assumed of directions that no pair tells of, is `scale` · (y·s / y·y) I of the
+    times : float
+        H₀, what is assumed of directions that no pair tells of, is `times` · (y·s / y·y) I of the
         newest pair; before there is one it is I.
 
     Attributes
@@ -76,7 +76,7 @@ class InverseHessian:
         history: int,
         directory: Path | None = None,
         threads: int = 1,
-        scale: float = 1.0,
+        times: float = 1.0,
     ) -> None:
         shape = (2, history + 1, x.size)
         self._mapped = None if directory is None else MappedArray(shape, x.dtype, directory)
@@ -85,7 +85,7 @@ class InverseHessian:
         both = self._rings.reshape(2 * (history + 1), x.size)
         self._both = LongRows(both, threads if self._mapped is None else 1)
         self._history = history
-        self._times = scale
+        self._times = times
         self.scale = 1.0
         # By row: s·y where the step is not younger than the change, and y·y.
         self._step_change: Products = np.zeros((history + 1, history + 1))

@@ -226,7 +226,7 @@ class _Run:
         self.loss = math.inf
         self.iteration = 0
         is_spectral = lbfgs.preconditioner == "spectral"
-        scale = SPECTRAL_SCALE if is_spectral else 1.0
+        times = SPECTRAL_SCALE if is_spectral else 1.0
         pairs, threads = lbfgs.pairs_of(iterations), lbfgs.working_threads
         self._scaling: SpectralScaling | None = None
         leading = self.x.size
@@ -236,7 +236,7 @@ class _Run:
             )
             leading = self._scaling.leading
             self._gradient = np.empty_like(self.x)
-        self._model = InverseHessian(self.x[:leading], pairs, lbfgs.directory, threads, scale)
+        self._model = InverseHessian(self.x[:leading], pairs, lbfgs.directory, threads, times)
         self._rest = Steepest(self.x.size - leading, self.x.dtype, threads)
 
     def evaluate(self) -> tuple[Status | None, str]:

@@ -16,7 +16,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from impasto.engine.optimizers.arrays import blocks
+from impasto.engine.optimizers.arrays import blocks, even_length
 from impasto.engine.optimizers.team import Team
 from impasto.engine.result import FloatArray
 
@@ -35,13 +35,8 @@ Found = TypeVar("Found")
 
 
 def columns_of(length: int) -> int:
-    """Return about how many columns of so many are worked on at a time.
-
-    They make an even number of equal blocks, so that two threads share them evenly. It must not
-    depend on the number of threads, for sums are by block.
-    """
-    number = 1 if length <= COLUMNS // 2 else 2 * math.ceil(length / (2 * COLUMNS))
-    return math.ceil(length / number)
+    """Return about how many columns of so many are worked on at a time."""
+    return length if length <= COLUMNS // 2 else even_length(length, COLUMNS)
 
 
 class LongRows:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from impasto.engine.optimizers.arrays import blocks
+from impasto.engine.optimizers.arrays import blocks, even_length
 from impasto.engine.optimizers.team import Team
 from impasto.engine.result import FloatArray
 
@@ -169,7 +169,7 @@ class SpectralScaling:
 
             def unmix(rows: slice, mixing: FloatArray = self._mixing[part]) -> None:
                 _in_place(idct, spectrum[:, rows], 2)
-                _add_products(mixing.T.copy(), spectrum[:, rows], pixels[:, rows], is_new=False)
+                _add_products(mixing.T, spectrum[:, rows], pixels[:, rows], is_new=False)
 
             self._team.each(put, self._columns)
             self._team.each(unmix, self._rows)
@@ -277,12 +277,8 @@ def _in_place(transform: Callable[..., Any], array: FloatArray, axis: int) -> No
 
 
 def _blocks(length: int, others: int) -> list[slice]:
-    """Return equal blocks of so many rows or columns, for threads to share.
-
-    Their number is even, so that two threads share them evenly, and no matter of the threads.
-    """
-    number = 2 * math.ceil(length * others / (2 * AT_A_TIME))
-    return list(blocks(length, math.ceil(length / number)))
+    """Return blocks of rows or columns, of so many entries each, for threads to share."""
+    return list(blocks(length, even_length(length, max(1, AT_A_TIME // others))))
 
 
 def _frequencies(height: int, width: int, wraps: bool) -> tuple[FloatArray, FloatArray]:

@@ -89,7 +89,7 @@ def test_the_direction_is_that_of_two_loops_over_vectors(size: int) -> None:
     rng = np.random.default_rng(8)
     x: Any = rng.normal(size=size)  # float64, for digits
     slopes = rng.uniform(0.5, 3, size)
-    model = InverseHessian(x, 4, threads=2, scale=2.0)
+    model = InverseHessian(x, 4, threads=2, times=2.0)
     pairs: list[tuple[Any, Any]] = []
     for _ in range(7):
         gradient: Any = slopes * x
