@@ -17,6 +17,7 @@ import numpy as np
 
 from impasto.engine.backends import open_backend
 from impasto.engine.backends.base import FloatArray
+from impasto.engine.first_image import first_image
 from impasto.engine.images import to_network
 from impasto.engine.inputs import load_inputs
 from impasto.engine.network import Network, network_for
@@ -144,7 +145,7 @@ def painting_problem(pair: tuple[str, str], options: Options) -> Problem:
     photo, painting = (EXAMPLES / f"{name}.jpg" for name in pair)
     inputs = load_inputs(photo, [painting], options)
     height, width, _ = inputs.content.shape
-    first = inputs.first_image((height, width), options, model.preprocessing)
+    first = first_image(inputs, (height, width), options, model.preprocessing)
     styles = [to_network(style) for style in inputs.styles]
     return _problem(network, options, to_network(inputs.content), styles, first)
 

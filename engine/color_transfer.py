@@ -14,6 +14,7 @@ and as the network sees them; in linear light a few highlights would decide the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +23,14 @@ import numpy.typing as npt
 from impasto.engine.depth import Depth, levels_in, unit_of
 from impasto.engine.srgb import ByteArray, row_strips
 
-__all__ = ["ColorMap", "ColorStatistics", "color_statistics", "linear_transfer", "match_colors"]
+__all__ = [
+    "ColorMap",
+    "ColorStatistics",
+    "color_statistics",
+    "linear_transfer",
+    "match_colors",
+    "mixed_statistics",
+]
 
 Doubles = npt.NDArray[np.float64]
 
@@ -87,27 +95,61 @@ class ColorMap:
         return mapped
 
 
-def color_statistics(picture: npt.NDArray[Depth]) -> ColorStatistics:
+def color_statistics(picture: npt.NDArray[Depth], mask: ByteArray | None = None) -> ColorStatistics:
     """Return the mean and covariance of the colours of a picture.
 
     Parameters
     ----------
     picture : ndarray of shape (H, W, 3)
         RGB, uint8 or uint16, not empty.
+    mask : ndarray of shape (H, W), optional
+        uint8: how much each pixel counts, not 0 everywhere; by default, all the same.
 
     Notes
     -----
-    With 8 bits the sums are of whole numbers, and exact up to 10¹¹ pixels, in whatever order they
-    are added.
+    With 8 bits the sums are of whole numbers, and exact up to 10¹¹ pixels (with a mask, up to
+    5 · 10⁸), in whatever order they are added.
     """
     height, width, _ = picture.shape
-    total, products = np.zeros(3), np.zeros((3, 3))
+    total, products, count = np.zeros(3), np.zeros((3, 3)), 0.0
     for rows in row_strips(height, width):
         colors = levels_in(picture[rows].reshape(-1, 3))
-        total += colors.sum(axis=0)
-        products += colors.T @ colors
-    mean = total / (height * width)
-    return ColorStatistics(mean, products / (height * width) - np.outer(mean, mean))
+        weighted = colors
+        if mask is None:
+            count += len(colors)
+        else:
+            weights = mask[rows].reshape(-1, 1).astype(np.float64)
+            count += float(weights.sum())
+            weighted = weights * colors
+        total += weighted.sum(axis=0)
+        products += weighted.T @ colors
+    mean = total / count
+    return ColorStatistics(mean, products / count - np.outer(mean, mean))
+
+
+def mixed_statistics(
+    pictures: Sequence[ColorStatistics], shares: Sequence[float]
+) -> ColorStatistics:
+    """Return the statistics of the colours of several pictures thrown together.
+
+    Parameters
+    ----------
+    pictures : sequence of ColorStatistics
+        At least one.
+    shares : sequence of float
+        How much of each; they sum to 1.
+
+    Notes
+    -----
+    Σ s μ, and Σ s (Σ + μ μᵀ) less the outer product of that mean: as blended Gram matrices are the
+    means of those of their styles, so are the second moments of colours.
+    """
+    mean = np.zeros(3)
+    moments = np.zeros((3, 3))
+    for share, each in zip(shares, pictures, strict=True):
+        mean += share * each.mean
+        moments += share * (each.covariance + np.outer(each.mean, each.mean))
+    return ColorStatistics(mean, moments - np.outer(mean, mean))
 
 
 def linear_transfer(source: ColorStatistics, target: ColorStatistics) -> ColorMap:

@@ -23,17 +23,13 @@ from impasto.engine.images import (
     picture_has_alpha,
     picture_size,
     resize,
-    to_network,
 )
 from impasto.engine.masks import Masks, load_masks
 from impasto.engine.mixture import ONE_EACH, check_style_layers
 from impasto.engine.network import Network
-from impasto.engine.objective import blend
 from impasto.engine.options import INITS, Options, flags
 from impasto.engine.resampling import fitted_size
-from impasto.engine.result import FloatArray
 from impasto.errors import OptionError
-from impasto.models.layer import Preprocessing
 
 __all__ = [
     "Image",
@@ -61,12 +57,6 @@ Size = tuple[int, int]
 HUGE = 1 << 24
 """Pixels from which a JPEG is decoded at a fraction of its size, if that will do. The result then
 differs by a level or two from that of the whole file; below, files and arrays give the same."""
-
-NOISE = 0.001
-"""Standard deviation of the noise a picture begins from, in levels of 0-255."""
-
-TEXTURE_NOISE = 5.0
-"""The same of a texture: enough for features to tell its places apart, and gone in the end."""
 
 
 @dataclass(frozen=True)
@@ -112,33 +102,6 @@ class Inputs:
     def styles_at(self, sizes: Sequence[Size]) -> list[Image]:
         """Return the styles at their (height, width)."""
         return [_at(style, size) for style, size in zip(self.styles, sizes, strict=True)]
-
-    def first_image(self, size: Size, options: Options, preprocessing: Preprocessing) -> FloatArray:
-        """Return the image a run begins from, of shape (1, 3, height, width).
-
-        Noise is what neural-style starts from: normal with standard deviation 0.001 around the
-        mean colour of the network's training pictures, which is 0 after preprocessing. That of a
-        texture has a standard deviation of `TEXTURE_NOISE` around the mean colour of its styles.
-        """
-        if self.initial is not None:
-            return to_network(_at(self.initial, size))
-        if options.init == "content":
-            return to_network(self.content_at(size))
-        if self.photo is None:
-            mean, deviation = self._mean_colour(options), TEXTURE_NOISE
-        else:
-            order = -1 if preprocessing.channel_order == "bgr" else 1
-            mean, deviation = np.array(preprocessing.mean[::order]), NOISE
-        noise = np.random.default_rng(options.seed).standard_normal((1, 3, *size), np.float32)
-        noise *= np.float32(deviation)
-        noise += mean.astype(np.float32).reshape(1, 3, 1, 1)
-        return noise
-
-    def _mean_colour(self, options: Options) -> npt.NDArray[np.float64]:
-        """Return the mean of the styles' mean colours, by their blend weights."""
-        shares = blend(options.style_blend_weights, len(self.styles))
-        means = [style.mean(axis=(0, 1), dtype=np.float64) for style in self.styles]
-        return np.average(means, axis=0, weights=shares)
 
 
 def _at(picture: Image, size: Size) -> Image:

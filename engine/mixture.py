@@ -22,6 +22,7 @@ __all__ = [
     "mixture_of",
     "regions_of",
     "spread",
+    "weights_at",
 ]
 
 ONE_EACH = ("style_blend_weights", "style_scale", "mask", "style_mask")

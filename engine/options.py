@@ -20,6 +20,7 @@ from impasto.export.losses.form import STATISTICS, TV_NORMS, Statistic, TvNorm
 
 __all__ = [
     "CONTENT_FREE",
+    "CONTENT_INITS",
     "INITS",
     "MAX_SIZE",
     "TEXTURE_ONLY",
@@ -37,7 +38,11 @@ OptimizerName = Literal["lbfgs", "lbfgs-numpy", "adam"]
 BackendChoice = Literal["auto", "onnxruntime", "cuda", "openvino"]
 PrecisionChoice = Literal["auto", "f32", "bf16"]
 ColorChoice = Literal["style", "content-luma", "content-luma-lab", "content-match", "style-match"]
-INITS = ("content", "noise")
+CONTENT_INITS = ("content", "recolored")
+"""Values of `init` that are made of the content picture."""
+
+INITS = (*CONTENT_INITS, "noise")
+"""Values of `init` that are no file."""
 
 TEXTURE_ONLY = ("tileable",)
 """Options of `impasto texture` that `impasto paint` does not have."""
@@ -195,7 +200,8 @@ class Options:
     )
     init: str = option(
         "content",
-        "First image: content, noise, or a picture file.",
+        "First image: content; recolored, which is the content in the style's colours; noise; or a "
+        "picture file.",
         "init-image",
         metavar="NAME|FILE",
         group=SEARCH,

@@ -19,6 +19,7 @@ from impasto.engine.compilation import Candidate
 from impasto.engine.cutouts import blended_into
 from impasto.engine.depth import DeepArray, Depth
 from impasto.engine.execution import Execution, OpenObjective, open_objective, targets_for
+from impasto.engine.first_image import first_image
 from impasto.engine.guidance import guidance_of
 from impasto.engine.images import (
     Cutout,
@@ -164,7 +165,7 @@ class Painting:
         inputs = prepared.inputs
         content = None if inputs.photo is None else inputs.content_at(plan.size)
         if progress.best is None:
-            first = inputs.first_image(plan.size, options, prepared.preprocessing)
+            first = first_image(inputs, plan.size, options, prepared.preprocessing)
         else:
             first = progress.best
         with self._clock("targets"):

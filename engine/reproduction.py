@@ -9,7 +9,7 @@ from dataclasses import fields
 from typing import Any
 
 from impasto.engine.canvas import Canvas
-from impasto.engine.options import CONTENT_FREE, Options, flags, is_repeated
+from impasto.engine.options import CONTENT_FREE, INITS, Options, flags, is_repeated
 
 __all__ = ["changed_options", "command_line", "flag_text", "shell_text"]
 
@@ -50,7 +50,7 @@ def command_line(
         names = tuple(name for name in names if name not in _OF_TEXTURES)
         pictures = ["texture", *map(_as_path, styles)]
         given = ["--size", f"{subject.width}x{subject.height}"]
-        if options.init not in ("content", "noise"):
+        if options.init not in INITS:
             given += ["--init", _as_path(options.init)]
     else:
         pictures = ["paint", _as_path(subject), *map(_as_path, styles)]

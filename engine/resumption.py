@@ -18,7 +18,7 @@ from impasto.engine.checkpoint import Snapshot, picture_digest
 from impasto.engine.header_values import damaged, typed
 from impasto.engine.inputs import Inputs, Subject
 from impasto.engine.option_files import with_files
-from impasto.engine.options import Options, current_names
+from impasto.engine.options import CONTENT_INITS, Options, current_names
 from impasto.engine.preparation import Prepared
 from impasto.engine.scales import total_iterations
 from impasto.engine.srgb import ByteArray
@@ -144,7 +144,7 @@ def recorded_in(snapshot: Snapshot) -> Recorded:
     if not all(isinstance(value, str) for value in (*candidate.values(), *note.values())):
         raise damaged("note")
     options, canvas = _options(typed(header, "options", dict)), _canvas(header.get("canvas"))
-    if canvas and (options.content_layers or options.init == "content"):
+    if canvas and (options.content_layers or options.init in CONTENT_INITS):
         raise damaged("options")
     if canvas and options.size != canvas.longest_side:
         raise damaged("canvas")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from impasto.engine.canvas import Canvas, canvas_of
 from impasto.engine.inputs import Picture
-from impasto.engine.options import CONTENT_FREE, Options
+from impasto.engine.options import CONTENT_FREE, CONTENT_INITS, Options
 from impasto.engine.parts import Workers
 from impasto.engine.result import Callback, StylizeResult
 from impasto.engine.stylize import paint
@@ -43,7 +43,7 @@ def texture(
     options : Options, optional
         Of which `size` has no say, nor have those about a content picture: `content_weight`,
         `content_layers` and `color` must be as they are by default, or say that there is
-        none. The `init` of ``content`` means noise.
+        none. An `init` made of the content means noise.
     callback, checkpoint, workers
         As in :func:`impasto.engine.stylize.stylize`; :func:`impasto.engine.stylize.resume` goes on
         from the checkpoint.
@@ -107,5 +107,5 @@ def texture_options(options: Options, canvas: Canvas) -> Options:
             )
     if not options.style_layers:
         raise OptionError("No style layers are given, and a texture is made of nothing else.")
-    init = "noise" if options.init == "content" else options.init
+    init = "noise" if options.init in CONTENT_INITS else options.init
     return replace(options, size=canvas.longest_side, init=init, **CONTENT_FREE)

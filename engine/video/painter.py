@@ -12,6 +12,7 @@ from impasto.engine.autosave import Autosave
 from impasto.engine.backends import open_backend
 from impasto.engine.compilation import Candidate
 from impasto.engine.execution import Execution, KeptGradient, OpenObjective, open_objective
+from impasto.engine.first_image import recolored
 from impasto.engine.images import from_network, to_network
 from impasto.engine.inputs import Image, Picture
 from impasto.engine.network import Network
@@ -142,7 +143,7 @@ class FramePainter:
         CheckpointError
             If `settled` is damaged.
         """
-        # A frame in between begins at its full size, and not from --init.
+        # A frame in between begins at its full size, and where `_start` says.
         between = replace(
             self.prepared.options,
             scales="1",
@@ -239,11 +240,18 @@ class FramePainter:
         self, content: Image, before: Before, motion: Motion, warped: FloatArray
     ) -> FloatArray:
         """Return the image a next frame begins from, of shape (1, 3, H, W)."""
-        if self._video.next_init == "content":
-            return to_network(content)
         if self._video.next_init == "previous":
             return to_network(before.painted)
-        return np.where(motion.visible, warped, to_network(content))
+        own = self._own_start(content)
+        return own if self._video.next_init == "content" else np.where(motion.visible, warped, own)
+
+    def _own_start(self, content: Image) -> FloatArray:
+        """Return a frame as one begins from it: in the styles' colours if the first one is."""
+        options = self.prepared.options
+        if options.init != "recolored":
+            return to_network(content)
+        inputs = replace(self.prepared.inputs, photo=content)
+        return to_network(recolored(inputs, content.shape[:2], options))
 
     def _with_temporal_loss(self, warped: FloatArray, motion: Motion) -> OpenObjective | None:
         weight = self._video.temporal_weight

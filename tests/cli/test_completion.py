@@ -50,6 +50,7 @@ def test_choices(ask: Ask) -> None:
     ]
     assert ask("impasto paint --pooling ") == ["max", "avg"]
     assert ask("impasto paint --init n") == ["noise"]
+    assert ask("impasto paint --init re") == ["recolored"]
 
 
 def test_models(ask: Ask) -> None:

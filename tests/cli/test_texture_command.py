@@ -74,7 +74,8 @@ def test_hostile_sizes_are_refused(size: str, impasto: Impasto, pictures: Path) 
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (("--init", "content"), "a texture has no content picture"),
+        (("--init", "content"), "'content', but a texture has no content picture"),
+        (("--init", "recolored"), "'recolored', but a texture has no content picture"),
         (("--content-weight", "5"), "--content-weight"),
         (("--content-layers", "relu4_2"), "--content-layers"),
         (("--original-colors",), "--original-colors"),

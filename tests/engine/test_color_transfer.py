@@ -15,6 +15,7 @@ from impasto.engine.color_transfer import (
     color_statistics,
     linear_transfer,
     match_colors,
+    mixed_statistics,
 )
 from impasto.engine.images import ByteArray
 
@@ -156,3 +157,28 @@ def test_the_source_is_left_alone_and_large_pictures_go_in_strips(
     monkeypatch.setattr(srgb, "STRIP_PIXELS", 50)
     np.testing.assert_array_equal(match_colors(source, picture(2)), whole)
     np.testing.assert_array_equal(source, before)
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=3), st.data())
+def test_mixed_statistics_are_those_of_pictures_side_by_side(
+    copies: list[int], data: st.DataObject
+) -> None:
+    pictures = [picture(data.draw(SEEDS)) for _ in copies]
+    shares = [count / sum(copies) for count in copies]
+    found = mixed_statistics([color_statistics(each) for each in pictures], shares)
+    repeated = [np.tile(each, (count, 1, 1)) for each, count in zip(pictures, copies, strict=True)]
+    expected = color_statistics(np.vstack(repeated))
+    np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-12)
+    np.testing.assert_allclose(found.covariance, expected.covariance, atol=1e-8)
+
+
+@settings(deadline=None)
+@given(SEEDS, SEEDS)
+def test_a_mask_says_how_often_a_pixel_counts(one: int, other: int) -> None:
+    pixels, counts = picture(one), np.random.default_rng(other).integers(0, 4, (19, 23), np.uint8)
+    counts[0, 0] = 1
+    repeated = np.repeat(pixels.reshape(1, -1, 3), counts.reshape(-1), axis=1)
+    found, expected = color_statistics(pixels, counts), color_statistics(repeated)
+    np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-12)
+    np.testing.assert_allclose(found.covariance, expected.covariance, atol=1e-8)

@@ -1,4 +1,4 @@
-"""The pictures of a run: files and arrays alike, at every scale's size, and the first image."""
+"""The pictures of a run: files and arrays alike, at every scale's size."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from impasto.engine.canvas import Canvas
-from impasto.engine.images import fit, load_image, to_network
+from impasto.engine.images import fit, load_image
 from impasto.engine.inputs import (
     Inputs,
     check_inputs,
@@ -23,12 +22,9 @@ from impasto.engine.inputs import (
     style_longest_sides,
 )
 from impasto.engine.options import Options
-from impasto.errors import ImageFileError, OptionError, UsageError
-from impasto.models.layer import Preprocessing
-from impasto.models.registry import model_spec
+from impasto.errors import ImageFileError, OptionError
 
 PHOTO, PAINTING = picture(60, 90), picture(100, 40)
-VGG19, NIN = (model_spec(name).preprocessing for name in ("vgg19", "nin"))
 
 
 @pytest.fixture
@@ -169,61 +165,3 @@ def test_scales_are_made_from_the_largest() -> None:
 def test_as_many_sizes_as_styles_are_needed() -> None:
     with pytest.raises(ValueError, match="zip"):
         inputs_of(Options(size=48)).styles_at([(48, 19)])
-
-
-# -- the first image -----------------------------------------------------------------------------
-
-
-def test_the_first_image_is_the_content_or_another_picture(files: tuple[Path, Path]) -> None:
-    options = Options(size=48)
-    found = inputs_of(options)
-    np.testing.assert_array_equal(
-        found.first_image((32, 48), options, VGG19), to_network(found.content)
-    )
-    other = Options(size=48, init=str(files[1]))
-    started = inputs_of(other)
-    assert started.initial is not None
-    assert started.initial.shape == (32, 48, 3), "it takes the content's shape"
-    image = started.first_image((16, 24), other, VGG19)
-    assert image.dtype == np.float32
-    assert image.shape == (1, 3, 16, 24)
-
-
-def test_an_initial_picture_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"nothing\.png"):
-        inputs_of(Options(init=str(tmp_path / "nothing.png")))
-
-
-def test_noise_is_float32_and_the_same_again_for_a_seed() -> None:
-    options = Options(size=48, init="noise", seed=5)
-    image = inputs_of(options).first_image((32, 48), options, VGG19)
-    assert image.dtype == np.float32
-    assert image.shape == (1, 3, 32, 48)
-    np.testing.assert_array_equal(image, inputs_of(options).first_image((32, 48), options, VGG19))
-    other = Options(size=48, init="noise", seed=6)
-    assert not np.array_equal(image, inputs_of(other).first_image((32, 48), other, VGG19))
-
-
-@pytest.mark.parametrize("preprocessing", [VGG19, NIN], ids=["vgg19", "nin"])
-def test_noise_lies_around_the_mean_colour(preprocessing: Preprocessing) -> None:
-    """Normal with standard deviation 0.001, around what preprocessing takes away, as RGB."""
-    options = Options(size=64, init="noise", seed=5)
-    image = inputs_of(options).first_image((64, 96), options, preprocessing)
-    blue_green_red = (103.939, 116.779, 123.68)
-    channels = image[0].reshape(3, -1).astype(np.float64)
-    np.testing.assert_allclose(channels.mean(axis=1), blue_green_red[::-1], atol=1e-3)
-    np.testing.assert_allclose(channels.std(axis=1), 0.001, rtol=0.05)
-
-
-def test_a_texture_s_noise_lies_around_the_mean_colour_of_its_styles() -> None:
-    options = Options(size=96, init="noise", seed=5, style_blend_weights=(3, 1))
-    inputs = load_inputs(Canvas(64, 96), [PAINTING // 2, PHOTO], options)
-    image = inputs.first_image((64, 96), options, VGG19)
-    assert image.dtype == np.float32
-    assert image.shape == (1, 3, 64, 96)
-    one, other = (style.reshape(-1, 3).astype(np.float64).mean(axis=0) for style in inputs.styles)
-    channels = image[0].reshape(3, -1).astype(np.float64)
-    np.testing.assert_allclose(channels.mean(axis=1), 0.75 * one + 0.25 * other, atol=0.3)
-    np.testing.assert_allclose(channels.std(axis=1), 5, rtol=0.05)
-    assert np.abs(one - other).max() > 5, "so that the weights matter"
-    np.testing.assert_array_equal(image, inputs.first_image((64, 96), options, VGG19))

@@ -44,7 +44,7 @@ def parsed(arguments: tuple[str, ...]) -> tuple[dict[str, Any], Options]:
     style_layers=st.lists(st.sampled_from(["relu1_1", "relu5_4", "conv3_2"]), min_size=1),
     blend=st.lists(st.floats(0.01, 1e9), max_size=3),
     color=st.sampled_from(get_args(ColorChoice)),
-    init=st.sampled_from(["content", "noise", "-a picture.png"]),
+    init=st.sampled_from(["content", "recolored", "noise", "-a picture.png"]),
     seed=st.integers(-1, 2**63 - 1),
     weights=st.none() | st.sampled_from([Path("a b.pth"), Path("/x/'$HOME'.h5")]),
     tile=st.sampled_from(["auto", "whole", "64"]),

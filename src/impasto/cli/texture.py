@@ -19,7 +19,7 @@ from impasto.cli.preview import PreviewChoice
 from impasto.cli.running import other_inputs, print_result
 from impasto.cli.session import check_outputs, painted
 from impasto.cli.shown import Animate, AnimateSize, Report, Shown, Wanted
-from impasto.engine.options import CONTENT_FREE, LOOK, OUTPUT, SEARCH, Options
+from impasto.engine.options import CONTENT_FREE, CONTENT_INITS, LOOK, OUTPUT, SEARCH, Options
 from impasto.errors import OptionError, OutputPathError
 
 __all__ = ["texture"]
@@ -91,9 +91,9 @@ def texture(
     from impasto.engine.network import check_layers
     from impasto.engine.texture import texture_options
 
-    if init == "content":
+    if init in CONTENT_INITS:
         raise OptionError(
-            "--init is 'content', but a texture has no content picture; give noise or a picture "
+            f"--init is {init!r}, but a texture has no content picture; give noise or a picture "
             "file."
         )
     canvas = canvas_of(parsed_size(size))

@@ -17,6 +17,8 @@ from pictures import EXAMPLES
 from PIL import Image
 
 from impasto import FrameStep, Options, VideoOptions, VideoResult, load_image, stylize_video
+from impasto.engine.color_transfer import match_colors
+from impasto.engine.images import fit
 from impasto.engine.video.driver import state_directory
 from impasto.engine.video.movie_reader import Movie
 from impasto.errors import (
@@ -210,6 +212,18 @@ def test_every_start_of_a_next_frame(frames: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(found["previous"], first)
     np.testing.assert_array_equal(found["content"], second)
     assert np.abs(found["warped"] - second).mean() < 0.5 * np.abs(first - second).mean()
+
+
+def test_a_next_frame_begins_in_the_style_s_colours_if_the_first_does(
+    frames: Path, tmp_path: Path
+) -> None:
+    """One evaluation and no step: a frame stays what it began from."""
+    video = VideoOptions(next_iterations=1, next_init="content", temporal_weight=0, frames=2)
+    paint(frames, tmp_path / "out", video, init="recolored", iterations=1)
+    for name in ("frame8.png", "frame9.png"):
+        style = fit(load_image(PAINTING), 64)
+        expected = match_colors(load_image(frames / name), style)
+        np.testing.assert_array_equal(load_image(tmp_path / "out" / name), expected)
 
 
 def test_other_suffixes_are_saved_as_png(tmp_path: Path) -> None:
