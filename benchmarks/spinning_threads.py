@@ -25,6 +25,7 @@ from impasto.engine.compilation import Candidate, compile_gradient
 from impasto.engine.machine import available_cores
 from impasto.engine.objective import Objective
 from impasto.engine.optimizers.long_rows import LongRows
+from impasto.engine.optimizers.team import Team
 
 ROWS = 22
 IDLE_S = 0.05
@@ -61,7 +62,7 @@ def measure(problem: Problem, rounds: int) -> list[dict[str, object]]:
     rng = np.random.default_rng(1)
     matrix = rng.standard_normal((ROWS, problem.image.size), dtype=np.float32)
     vector = rng.standard_normal(problem.image.size, dtype=np.float32)
-    long = LongRows(matrix, available_cores())
+    long = LongRows(matrix, Team(available_cores()))
 
     def by_blas() -> None:
         _ = matrix @ vector

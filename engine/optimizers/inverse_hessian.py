@@ -13,6 +13,7 @@ from impasto.engine.optimizers.arrays import read_only
 from impasto.engine.optimizers.base import Numbers
 from impasto.engine.optimizers.long_rows import LongRows
 from impasto.engine.optimizers.state import StateReader
+from impasto.engine.optimizers.team import Team
 from impasto.engine.result import FloatArray
 
 __all__ = ["InverseHessian"]
@@ -51,8 +52,9 @@ class InverseHessian:
         :class:`~impasto.engine.mapped.MappedArray`. In memory if left out.
         From a file one step and some columns of everything else are in memory at a time, and
         nothing between calls.
-    threads : int
-        Of the products; from a file it is one. The numbers do not depend on it.
+    team : Team, optional
+        Who computes the products; from a file it is the caller alone. The numbers do not depend on
+        it.
     times : float
         H₀, what is assumed of directions that no pair tells of, is `times` · (y·s / y·y) I of the
         newest pair; before there is one it is I.
@@ -75,7 +77,7 @@ class InverseHessian:
         x: FloatArray,
         history: int,
         directory: Path | None = None,
-        threads: int = 1,
+        team: Team | None = None,
         times: float = 1.0,
     ) -> None:
         shape = (2, history + 1, x.size)
@@ -83,7 +85,7 @@ class InverseHessian:
         self._rings = np.zeros(shape, x.dtype) if self._mapped is None else self._mapped.array
         self._steps, self._changes = self._rings
         both = self._rings.reshape(2 * (history + 1), x.size)
-        self._both = LongRows(both, threads if self._mapped is None else 1)
+        self._both = LongRows(both, team if self._mapped is None else None)
         self._history = history
         self._times = times
         self.scale = 1.0

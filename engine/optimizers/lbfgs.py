@@ -24,6 +24,7 @@ from impasto.engine.optimizers.recovery import Recovery
 from impasto.engine.optimizers.spectral import SpectralScaling
 from impasto.engine.optimizers.state import StateReader
 from impasto.engine.optimizers.steepest import Steepest
+from impasto.engine.optimizers.team import Team
 from impasto.engine.result import FloatArray, Status
 from impasto.errors import CheckpointError
 
@@ -227,17 +228,15 @@ class _Run:
         self.iteration = 0
         is_spectral = lbfgs.preconditioner == "spectral"
         times = SPECTRAL_SCALE if is_spectral else 1.0
-        pairs, threads = lbfgs.pairs_of(iterations), lbfgs.working_threads
+        pairs, team = lbfgs.pairs_of(iterations), Team(lbfgs.working_threads)
         self._scaling: SpectralScaling | None = None
         leading = self.x.size
         if is_spectral:
-            self._scaling = SpectralScaling(
-                search.x.shape, self.x.dtype, threads, wraps=lbfgs.wraps
-            )
+            self._scaling = SpectralScaling(search.x.shape, self.x.dtype, team, wraps=lbfgs.wraps)
             leading = self._scaling.leading
             self._gradient = np.empty_like(self.x)
-        self._model = InverseHessian(self.x[:leading], pairs, lbfgs.directory, threads, times)
-        self._rest = Steepest(self.x.size - leading, self.x.dtype, threads)
+        self._model = InverseHessian(self.x[:leading], pairs, lbfgs.directory, team, times)
+        self._rest = Steepest(self.x.size - leading, self.x.dtype, team)
 
     def evaluate(self) -> tuple[Status | None, str]:
         """Evaluate and find the next direction, or go back; return why to stop, if so."""

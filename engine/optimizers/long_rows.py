@@ -46,16 +46,16 @@ class LongRows:
     ----------
     rows : ndarray of shape (m, n)
         C-contiguous.
-    threads : int
-        At most so many work at a time, the caller's among them.
+    team : Team, optional
+        Who works on blocks of columns; by default the caller alone.
     """
 
-    def __init__(self, rows: FloatArray, threads: int = 1) -> None:
+    def __init__(self, rows: FloatArray, team: Team | None = None) -> None:
         self._rows = rows
         # Whole cache lines, and one column where there are thousands of rows.
         self._width = max(TILE // len(rows) // 16 * 16, 1)
         self._columns = math.ceil(columns_of(rows.shape[1]) / self._width) * self._width
-        self._team = Team(threads)
+        self._team = team or Team()
 
     def each(self, work: Callable[[slice], Found]) -> list[Found]:
         """Return what `work` returns for each block of columns, in order.

@@ -66,8 +66,8 @@ class SpectralScaling:
         Of the image: (..., h, w). Anything but the last two axes counts as channels.
     dtype : dtype
         float32 or float64.
-    threads : int
-        Of the transforms.
+    team : Team, optional
+        Who computes the transforms; by default the caller alone.
     exponent : float
         p.
     wraps : bool
@@ -92,14 +92,13 @@ class SpectralScaling:
         self,
         shape: tuple[int, ...],
         dtype: type[np.floating] | np.dtype[np.floating],
-        threads: int = 1,
+        team: Team | None = None,
         exponent: float = EXPONENT,
         wraps: bool = False,
     ) -> None:
         height, width = shape[-2:]
         channels = math.prod(shape[:-2])
         self._shape = (channels, height, width)
-        self._threads = threads
         self._wraps = wraps
         rows, columns = _frequencies(height, width, wraps)
         squares = np.square(rows)[:, None] + np.square(columns)
@@ -112,7 +111,7 @@ class SpectralScaling:
         # Kept, for memory that is new to the process takes longer to write to.
         at_once = self._parts()[0].stop
         self._spectrum = np.empty((0 if wraps else at_once, height, width), dtype)
-        self._team = Team(threads)
+        self._team = team or Team()
         self._rows = _blocks(height, at_once * width)
         self._columns = _blocks(width, at_once * height)
 
@@ -205,10 +204,10 @@ class SpectralScaling:
         """Return F⁻¹ A F of channels."""
         from scipy.fft import irfft2, rfft2
 
-        found = rfft2(source, axes=(1, 2), workers=self._threads)
+        found = rfft2(source, axes=(1, 2), workers=self._team.threads)
         found *= self._scale
         filtered: FloatArray = irfft2(
-            found, s=source.shape[1:], axes=(1, 2), workers=self._threads, overwrite_x=True
+            found, s=source.shape[1:], axes=(1, 2), workers=self._team.threads, overwrite_x=True
         )
         return filtered
 

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from impasto.engine.optimizers.base import Numbers
 from impasto.engine.optimizers.long_rows import LongRows
 from impasto.engine.optimizers.state import StateReader
+from impasto.engine.optimizers.team import Team
 from impasto.engine.result import FloatArray
 
 __all__ = ["Steepest"]
@@ -39,8 +40,8 @@ class Steepest:
         Variables; there may be none.
     dtype : dtype
         Of all arrays.
-    threads : int
-        Of the products. The numbers do not depend on it.
+    team : Team, optional
+        Who computes the products. The numbers do not depend on it.
 
     Attributes
     ----------
@@ -48,9 +49,9 @@ class Steepest:
         Of the last :meth:`update`, until :meth:`move`.
     """
 
-    def __init__(self, size: int, dtype: npt.DTypeLike, threads: int = 1) -> None:
+    def __init__(self, size: int, dtype: npt.DTypeLike, team: Team | None = None) -> None:
         self.direction: FloatArray = np.zeros(size, dtype)
-        self._row = LongRows(self.direction.reshape(1, -1), threads)
+        self._row = LongRows(self.direction.reshape(1, -1), team)
         self._rate = 0.0
         """Times the last gradient and -1, what `direction` is; 0 if it is nothing."""
         self._square = 0.0

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from impasto.engine.optimizers.inverse_hessian import InverseHessian
 from impasto.engine.optimizers.long_rows import COLUMNS, TILE, LongRows
+from impasto.engine.optimizers.team import Team
 from impasto.engine.result import FloatArray
 
 Doubles = npt.NDArray[np.float64]
@@ -24,7 +25,7 @@ def matrix(rows: int, length: int, seed: int = 1) -> FloatArray:
 
 
 def products(rows: FloatArray, threads: int, vector: FloatArray) -> Doubles:
-    long = LongRows(rows, threads)
+    long = LongRows(rows, Team(threads))
     found = long.each(lambda block: long.times(vector, block))
     return sum(found, np.zeros(len(rows)))
 
@@ -33,7 +34,7 @@ def products(rows: FloatArray, threads: int, vector: FloatArray) -> Doubles:
 def test_products_are_those_of_the_whole(rows: int, length: int, threads: int) -> None:
     these, vector = matrix(rows, length), matrix(1, length, 2)[0]
     factors = matrix(1, rows, 3)[0]
-    long = LongRows(these, threads)
+    long = LongRows(these, Team(threads))
     combined = np.empty(length, np.float32)
 
     def work(block: slice) -> tuple[Doubles, float]:
@@ -73,7 +74,7 @@ def test_two_threads_share_evenly(rows: int, length: int) -> None:
 
 
 def test_what_goes_wrong_in_a_thread_is_told() -> None:
-    long = LongRows(matrix(2, 8 * COLUMNS), 3)
+    long = LongRows(matrix(2, 8 * COLUMNS), Team(3))
 
     def work(block: slice) -> None:
         if block.start:
@@ -89,7 +90,7 @@ def test_the_direction_is_that_of_two_loops_over_vectors(size: int) -> None:
     rng = np.random.default_rng(8)
     x: Any = rng.normal(size=size)  # float64, for digits
     slopes = rng.uniform(0.5, 3, size)
-    model = InverseHessian(x, 4, threads=2, times=2.0)
+    model = InverseHessian(x, 4, team=Team(2), times=2.0)
     pairs: list[tuple[Any, Any]] = []
     for _ in range(7):
         gradient: Any = slopes * x
