@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from statistics import fmean
 from typing import Any, get_args
 
 import numpy as np
@@ -129,11 +130,12 @@ def _network(asked: Configuration) -> tuple[Network, str]:
         return network_for(model, options), "random"
 
 
-WARM_UP = 3
-"""Iterations before the timed ones, beyond those that fill the history."""
+HISTORIES = 2
+"""As many iterations as the history has pairs, so many times over, come before those timed and make
+one timing, their mean: some of an optimizer's iterations do what the others put off."""
 
-TIMED = 5
-"""Iterations for each evaluation that would be timed: an optimizer's are much shorter."""
+TIMED = 3
+"""Timings of a process."""
 
 
 class _Bowl:
@@ -170,15 +172,15 @@ def _optimizers(job: Job) -> Told:
 
 
 def _own_seconds(name: str, shape: tuple[int, ...], job: Job) -> list[float]:
-    """Return what each timed iteration took beyond its evaluations."""
+    """Return what iterations took beyond their evaluations, in the mean of some at a time."""
     asked = job.configuration
     # Every optimizer with the defaults, whatever the model's preset says.
     options = preset_options(
         "default", {"optimizer": name, "threads": asked.threads, "size": asked.size}
     )
     optimizer = make_optimizer(options)
-    entries, before = int(np.prod(shape)), history_of(options) + WARM_UP
-    iterations = before + TIMED * job.runs
+    entries, together = int(np.prod(shape)), HISTORIES * history_of(options)
+    iterations = (1 + TIMED) * together
     needed, budget = optimizer.memory(entries, iterations) + 20 * entries, budget_of(options)
     if budget is not None and needed > budget:
         raise OptionError(f"{name} needs {needed} bytes at this size, and {budget} are free.")
@@ -196,7 +198,8 @@ def _own_seconds(name: str, shape: tuple[int, ...], job: Job) -> list[float]:
 
     optimizer.minimize(BestSoFar(bowl, start), iterations=iterations, on_step=on_step)
     # One that has converged early has no later iterations to tell of.
-    return own[before:] or own[-job.runs :]
+    timed = own[together:] or own[-1:]
+    return [fmean(timed[n : n + together]) for n in range(0, len(timed), together)]
 
 
 def _picture(job: Job) -> Told:

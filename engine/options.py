@@ -39,10 +39,8 @@ BackendChoice = Literal["auto", "onnxruntime", "cuda", "openvino"]
 PrecisionChoice = Literal["auto", "f32", "bf16"]
 ColorChoice = Literal["style", "content-luma", "content-luma-lab", "content-match", "style-match"]
 CONTENT_INITS = ("content", "recolored")
-"""Values of `init` that are made of the content picture."""
-
 INITS = (*CONTENT_INITS, "noise")
-"""Values of `init` that are no file."""
+"""Values of `init` that are no file; the first are made of the content."""
 
 TEXTURE_ONLY = ("tileable",)
 """Options of `impasto texture` that `impasto paint` does not have."""
@@ -255,7 +253,8 @@ class Options:
     )
     history: int = option(
         0,
-        "Pairs L-BFGS remembers; 0 is the optimizer's own: 20 for lbfgs-numpy, 10 for lbfgs.",
+        "Pairs L-BFGS remembers at most; 0 is the optimizer's own: 30 for lbfgs-numpy (20 with "
+        "--preconditioner none), 10 for lbfgs.",
         "lbfgs-num-correction",
         group=SEARCH,
     )

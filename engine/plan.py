@@ -348,7 +348,7 @@ def _histories(options: Options, iterations: int) -> list[tuple[int, bool]]:
     histories = [(most, False)]
     if options.optimizer == "lbfgs-numpy":
         pairs = min(most, iterations)
-        histories += [(fewer, False) for fewer in (10, LEAST_HISTORY) if fewer < pairs]
+        histories += [(fewer, False) for fewer in (15, 10, LEAST_HISTORY) if fewer < pairs]
         histories.append((most, True))
     return histories
 

@@ -73,8 +73,12 @@ OPTIMIZERS: Mapping[str, Callable[[Options, Path | None], Optimizer]] = MappingP
 )
 """How each choice of ``--optimizer`` is made from the options."""
 
-HISTORY = 20
-"""Pairs of lbfgs-numpy: 10 take more evaluations, 40 more memory (docs/default-preset.md)."""
+HISTORY = 30
+"""Pairs of lbfgs-numpy in frequencies, at most. Their number goes up and down; 18 in the mean do as
+well as always 20 (docs/default-preset.md)."""
+
+HISTORY_IN_PIXELS = 20
+"""Without a preconditioner it is always as many, and they are twice as long."""
 
 HISTORY_SCIPY = 10
 """A pair of SciPy's is float64, and costs several times as much of a step."""
@@ -82,7 +86,11 @@ HISTORY_SCIPY = 10
 
 def history_of(options: Options) -> int:
     """Return how many pairs L-BFGS is to remember where memory allows."""
-    return options.history or (HISTORY_SCIPY if options.optimizer == "lbfgs" else HISTORY)
+    if options.history:
+        return options.history
+    if options.optimizer == "lbfgs":
+        return HISTORY_SCIPY
+    return HISTORY if options.preconditioner == "spectral" else HISTORY_IN_PIXELS
 
 
 def make_optimizer(options: Options, directory: Path | None = None) -> Optimizer:

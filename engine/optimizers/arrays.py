@@ -15,6 +15,9 @@ __all__ = ["BLOCK", "blocks", "even_length", "extremes", "is_zero", "read_only",
 BLOCK = 2**16
 """Entries of a block: what is written to a scratch array is still in the cache when it is read."""
 
+FEW = 2**10
+"""Entries that are looked at before all are."""
+
 
 def blocks(size: int, length: int = BLOCK) -> Iterator[slice]:
     """Return the slices that cut `size` entries into blocks of `length`."""
@@ -46,9 +49,9 @@ def extremes(array: FloatArray) -> tuple[float, float]:
 
 
 def is_zero(array: FloatArray) -> bool:
-    """Return whether all entries are 0; one block tells where they are not."""
+    """Return whether all entries are 0; the first few tell where they are not."""
     flat = array.reshape(-1)
-    return not any(flat[block].any() for block in blocks(flat.size))
+    return not (flat[:FEW].any() or any(flat[block].any() for block in blocks(flat.size)))
 
 
 def read_only(array: FloatArray) -> FloatArray:

@@ -18,8 +18,8 @@ class BestSoFar:
     """An objective that remembers where it was smallest; optimizers evaluate through it.
 
     Whatever ends a run (the iterations, a cancellation, numbers that are not finite, Ctrl-C in the
-    middle of an evaluation), `x` is the best picture seen. It is copied by one NumPy call, which a
-    signal handler cannot cut in two.
+    middle of an evaluation), `x` is the best picture seen. It is copied by one NumPy call, or taken
+    over whole, which a signal handler cannot cut in two.
 
     Parameters
     ----------
@@ -40,7 +40,9 @@ class BestSoFar:
     Attributes
     ----------
     x : ndarray
-        Best iterate so far; `x0` until an evaluation was finite. Later evaluations overwrite it.
+        Best iterate so far; `x0` until an evaluation was finite. A later one may overwrite it.
+    spare : ndarray
+        Flat. What was `x` before an iterate was taken over: free to be written to.
     loss : float
         Objective at `x`; ``inf`` until an evaluation was finite. (If Ctrl-C falls between the copy
         of `x` and this number, it is that of the iterate before, which was worse.)
@@ -60,11 +62,19 @@ class BestSoFar:
         self._objective = objective
         self._on_improvement = on_improvement
         self.x: FloatArray = np.array(x0, order="C")
+        self.spare: FloatArray = self.x[:0].reshape(-1)
         self.loss = loss
         self.evaluations = evaluations
 
-    def evaluate(self, x: FloatArray) -> tuple[float, FloatArray]:
+    def evaluate(self, x: FloatArray, *, is_given: bool = False) -> tuple[float, FloatArray]:
         """Evaluate the objective at `x`, an iterate as a flat array.
+
+        Parameters
+        ----------
+        x : ndarray
+        is_given : bool
+            Whether the array may be taken over instead of being copied. It must not be written to
+            as long as :meth:`holds` says so; there is `spare` instead.
 
         Returns
         -------
@@ -80,11 +90,18 @@ class BestSoFar:
         if not all(map(math.isfinite, (loss, *extremes(gradient)))):
             return math.inf, gradient
         if loss < self.loss:
-            np.copyto(self.x, x.reshape(self.x.shape))
+            if not is_given:
+                np.copyto(self.x, x.reshape(self.x.shape))
+            elif not self.holds(x):
+                self.spare, self.x = self.x.reshape(-1), x.reshape(self.x.shape)
             self.loss = loss
             if self._on_improvement is not None:
                 self._on_improvement()
         return loss, gradient
+
+    def holds(self, x: FloatArray) -> bool:
+        """Return whether an array is the best iterate's own."""
+        return np.may_share_memory(self.x, x)
 
     def step(
         self, iteration: int, loss: float, x: FloatArray, state: Callable[[], OptimizerState]

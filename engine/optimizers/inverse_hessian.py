@@ -14,6 +14,7 @@ from impasto.engine.optimizers.base import Numbers
 from impasto.engine.optimizers.long_rows import LongRows
 from impasto.engine.optimizers.state import StateReader
 from impasto.engine.optimizers.team import Team
+from impasto.engine.optimizers.two_loops import two_loops
 from impasto.engine.result import FloatArray
 
 __all__ = ["InverseHessian"]
@@ -277,19 +278,10 @@ class InverseHessian:
             return step_factors, change_factors
         step_change = self._step_change[np.ix_(rows, rows)]
         change_change = self._change_change[np.ix_(rows, rows)]
-        curvatures = np.diagonal(step_change)
-        scale = self.scale = self._times * float(curvatures[-1] / change_change[-1, -1])
-        alphas, factors = np.zeros((2, len(rows)))
-        # q = g − Y alphas, from the newest pair to the oldest.
-        for i in reversed(range(len(rows))):
-            rest = step_gradient[rows[i]] - step_change[i, i + 1 :] @ alphas[i + 1 :]
-            alphas[i] = rest / curvatures[i]
-        # r = scale · q + S factors, from the oldest pair to the newest.
-        scaled = scale * (change_gradient[rows] - change_change @ alphas)
-        for i in range(len(rows)):
-            beta = (scaled[i] + step_change[:i, i] @ factors[:i]) / curvatures[i]
-            factors[i] = alphas[i] - beta
-        step_factors[rows], change_factors[rows] = factors, -scale * alphas
+        self.scale = self._times * float(step_change[-1, -1] / change_change[-1, -1])
+        step_factors[rows], change_factors[rows] = two_loops(
+            step_change, change_change, step_gradient[rows], change_gradient[rows], self.scale
+        )
         return step_factors, change_factors
 
     def _combine(
@@ -305,7 +297,9 @@ class InverseHessian:
             self._changes[free, block] = gradient[block]
             with np.errstate(over="ignore", invalid="ignore"):  # each thread has its own
                 # All rows hold finite numbers, so those whose factor is 0 add nothing.
-                direction = self._both.combined(factors, block)
+                # Not into its row, which is one of those that are read.
+                direction = np.empty_like(gradient[block])
+                self._both.combined(factors, block, direction)
                 part_of_slope = self._both.dot(gradient[block], direction)
             self._steps[free, block] = direction
             self._release(block)

@@ -19,8 +19,10 @@ from impasto.engine.optimizers.arrays import extremes, is_zero, read_only
 from impasto.engine.optimizers.base import Numbers, OnStep, OptimizerState, Outcome
 from impasto.engine.optimizers.best import BestSoFar
 from impasto.engine.optimizers.inverse_hessian import InverseHessian
+from impasto.engine.optimizers.lean_inverse_hessian import LeanInverseHessian
 from impasto.engine.optimizers.long_rows import columns_of
 from impasto.engine.optimizers.recovery import Recovery
+from impasto.engine.optimizers.room import Room
 from impasto.engine.optimizers.spectral import SpectralScaling
 from impasto.engine.optimizers.state import StateReader
 from impasto.engine.optimizers.steepest import Steepest
@@ -66,9 +68,11 @@ class Lbfgs:
     Parameters
     ----------
     history : int
-        Pairs remembered, at least 1: 2 · (history + 1) · 4 bytes an entry, 132 MB for 512x512
-        pixels and a history of 20, or half of it with the preconditioner. (The reference
-        remembers 100.) Memory is touched only as pairs come in.
+        Pairs remembered at most, at least 1: 2 · (history + 1) · 4 bytes an entry, 132 MB for
+        512x512 pixels and a history of 20. (The reference remembers 100.) With the preconditioner
+        it is (1.2 · history + 2) · 4 bytes of half the entries, 60 MB for a history of 30
+        (:class:`~impasto.engine.optimizers.lean_inverse_hessian.LeanInverseHessian`). Memory is
+        touched only as pairs come in.
     learning_rate : float
         Step length.
     first_step : {"reference", "safe"}
@@ -85,8 +89,9 @@ class Lbfgs:
     preconditioner : {"none", "spectral"}
         Variables of the search. With ``spectral`` they are frequencies, scaled by
         :class:`~impasto.engine.optimizers.spectral.SpectralScaling`: all of the above holds in
-        them, but H₀ is twice as large, and the range of colours is that of the picture. Pairs hold
-        the leading variables only, half of them; the rest, which hardly moves, goes along −g
+        them, but H₀ is twice as large, the range of colours is that of the picture, and when
+        memory is used up all but a fifth of the pairs are forgotten. Pairs hold the leading
+        variables only, half of them; the rest, which hardly moves, goes along −g
         (:class:`~impasto.engine.optimizers.steepest.Steepest`). The reference has none.
     threads : int
         Of the products with the pairs, if they are in memory, and of the preconditioner; 0 is one
@@ -153,14 +158,17 @@ class Lbfgs:
         return None
 
     def traffic(self, entries: int, iterations: int) -> float:
-        """Return the bytes of 6 passes a pair and step, and 12 more a step.
+        """Return the bytes of 3 passes over all vectors and 12 over the image, a step.
 
         See :meth:`impasto.engine.optimizers.base.Optimizer.traffic`. Two products and a sum with
-        each of the pair's arrays.
+        each vector.
         """
-        pairs = sum(min(step, self.pairs_of(iterations)) for step in range(min(iterations, 2000)))
-        average = pairs / min(iterations, 2000)
-        passes = 6 * average * self._remembered(entries) / entries + 12
+        if self.preconditioner == "spectral":
+            vectors = self.room(iterations).average
+        else:
+            steps = min(iterations, 2000)
+            vectors = 2 * sum(min(step, self.pairs_of(iterations)) for step in range(steps)) / steps
+        passes = 3 * vectors * self.remembered(entries) / entries + 12
         return 4.0 * entries * iterations * passes
 
     def memory(self, entries: int, iterations: int) -> int:
@@ -169,29 +177,37 @@ class Lbfgs:
         See :meth:`impasto.engine.optimizers.base.Optimizer.memory`.
         """
         pairs = self.history_bytes(entries, iterations)
-        leading = self._remembered(entries)
+        leading = self.remembered(entries)
+        vectors = pairs // (4 * leading)
         sharing, columns = self.working_threads, columns_of(leading)
         if self.directory is not None:
             sharing = 1
-            pairs = min(pairs, 4 * (leading + 2 * (self.pairs_of(iterations) + 1) * columns))
-        own, working = 4 * entries, 4 * min(leading, sharing * columns)
-        if self.preconditioner == "spectral":
-            kept, transforms = SpectralScaling.memory(entries, self.wraps)
-            # The gradient, and the step of what has no pairs.
-            own, working = 3 * own - 4 * leading + kept, max(working, transforms)
-            # Before there is a pair, the first step as a picture.
-            pairs = max(pairs, 4 * (entries + 2 * leading))
-        return own + working + pairs
+            pairs = min(pairs, 4 * (leading + vectors * columns))
+        if self.preconditioner == "none":
+            return 4 * entries + 4 * min(leading, sharing * columns) + pairs
+        kept, transforms = SpectralScaling.memory(entries, self.wraps)
+        pairs += 4 * sharing * self.room(iterations).written_at_a_time(leading)
+        # Before there is a pair, the first step as a picture.
+        pairs = max(pairs, 4 * (entries + 2 * leading))
+        # The last two gradients of what has no pairs.
+        return 4 * (3 * entries - 2 * leading) + kept + transforms + pairs
 
     def history_bytes(self, entries: int, iterations: int) -> int:
         """Return the bytes of the pairs, in memory or in the directory."""
-        return 4 * 2 * (self.pairs_of(iterations) + 1) * self._remembered(entries)
+        vectors = 2 * (self.pairs_of(iterations) + 1)
+        if self.preconditioner == "spectral":
+            vectors = self.room(iterations).rows + 1
+        return 4 * vectors * self.remembered(entries)
 
-    def _remembered(self, entries: int) -> int:
+    def remembered(self, entries: int) -> int:
         """Return how many entries a pair's arrays have, about."""
         if self.preconditioner == "none":
             return entries
         return SpectralScaling.leading_of(entries, self.wraps)
+
+    def room(self, iterations: int) -> Room:
+        """Return how many pairs a run in frequencies has room for."""
+        return Room(self.history, iterations)
 
     def pairs_of(self, iterations: int) -> int:
         """Return how many pairs a run remembers: no more than it makes."""
@@ -228,33 +244,39 @@ class _Run:
         self.iteration = 0
         is_spectral = lbfgs.preconditioner == "spectral"
         times = SPECTRAL_SCALE if is_spectral else 1.0
-        pairs, team = lbfgs.pairs_of(iterations), Team(lbfgs.working_threads)
+        team = Team(lbfgs.working_threads)
         self._scaling: SpectralScaling | None = None
         leading = self.x.size
         if is_spectral:
             self._scaling = SpectralScaling(search.x.shape, self.x.dtype, team, wraps=lbfgs.wraps)
             leading = self._scaling.leading
-            self._gradient = np.empty_like(self.x)
-        self._model = InverseHessian(self.x[:leading], pairs, lbfgs.directory, team, times)
+        self._model: InverseHessian | LeanInverseHessian
+        if is_spectral:
+            room = lbfgs.room(iterations)
+            self._model = LeanInverseHessian(self.x[:leading], room, lbfgs.directory, team, times)
+        else:
+            pairs = lbfgs.pairs_of(iterations)
+            self._model = InverseHessian(self.x, pairs, lbfgs.directory, team, times)
         self._rest = Steepest(self.x.size - leading, self.x.dtype, team)
 
     def evaluate(self) -> tuple[Status | None, str]:
         """Evaluate and find the next direction, or go back; return why to stop, if so."""
         self.iteration += 1
-        self.loss, gradient = self._search.evaluate(self.x)
+        self.loss, gradient = self._search.evaluate(self.x, is_given=True)
         if self.iteration == 1:
             self._ceiling = EXPLOSION * abs(self.loss) or math.inf
         if math.isfinite(self.loss) and is_zero(gradient):
             return Status.STALLED, "the gradient is zero"
         usable = math.isfinite(self.loss) and self.loss <= self._ceiling
-        if usable and self._scaling is not None:
-            self._scaling.of_gradient(gradient, self._gradient)
-            gradient = self._gradient
+        if usable and self._scaling is not None and isinstance(self._model, LeanInverseHessian):
+            self._scaling.of_gradient(gradient, self._model.place, self._rest.place)
+            gradient = self._model.place
         self._restarted = not (usable and self._update(gradient))
         if self._restarted:
             if not self._recovery.restart():
                 return Status.DIVERGED, _why(self.loss, self._ceiling)
-            np.copyto(self.x, self._search.x.reshape(-1))
+            if not self._search.holds(self.x):
+                np.copyto(self.x, self._search.x.reshape(-1))
             self.loss = self._search.loss
             self._model.forget()
             self._rest.forget()
@@ -283,9 +305,9 @@ class _Run:
         }
         arrays = {"x": read_only(self.x)}
         if not self._restarted:
-            is_whole = self._scaling is None
-            gradient = self._model.gradient() if is_whole else read_only(self._gradient)
-            arrays["gradient"] = gradient
+            arrays["gradient"] = self._model.gradient()
+            if self._rest.gradient.size:
+                arrays["rest.gradient"] = read_only(self._rest.gradient)
         return OptimizerState(numbers, arrays, self._model.pairs())
 
     def restore(self, state: OptimizerState, iterations: int) -> None:
@@ -300,10 +322,13 @@ class _Run:
         self._model.restore(reader, self.iteration)
         self._rest.restore(reader)
         np.copyto(self.x, reader.array("x"))
-        gradient = None if self._restarted else reader.array("gradient")
+        gradient: FloatArray | None = None
+        if not self._restarted:
+            rest = self._rest.place
+            gradient = reader.array("gradient", size=self.x.size - rest.size)
+            if rest.size:
+                np.copyto(rest, reader.array("rest.gradient", size=rest.size))
         reader.finish()
-        if gradient is not None and self._scaling is not None:
-            np.copyto(self._gradient, gradient)
         if gradient is not None and not self._update(gradient):
             raise CheckpointError(
                 "The gradient and the pairs of the saved optimizer state give no direction that "
@@ -311,20 +336,23 @@ class _Run:
             )
 
     def _update(self, gradient: FloatArray) -> bool:
-        """Find the direction; return whether it leads downhill, as that of the rest always does."""
-        leading = gradient.size - self._rest.direction.size
-        leads_downhill = self._model.update(gradient[:leading])
-        self._rest.update(gradient[leading:], self._model.scale)
+        """Find the direction for what leads; return whether that is downhill, as the rest's is."""
+        leads_downhill = self._model.update(gradient)
+        self._rest.update(self._model.scale)
         return leads_downhill
 
     def _move(self, length: float) -> None:
         """Go so far along the direction."""
-        step, rest = self._model.move(length), self._rest.move(length)
+        step = self._model.move(length)
+        self._rest.move(length)
+        moved = self._search.spare if self._search.holds(self.x) else self.x
         if self._scaling is not None:
-            self._scaling.add_step(step, rest, self.x)
+            rest, rate = self._rest.gradient, self._rest.rate
+            self._scaling.add_step(step, rest, -rate, self.x, moved)
         else:
             with np.errstate(over="ignore", invalid="ignore"):
-                self.x += step
+                np.add(self.x, step, out=moved)
+        self.x = moved
 
     def _relative_length(self) -> float:
         """Return the step length in learning rates."""
@@ -335,19 +363,22 @@ class _Run:
         elif model.is_new:
             with np.errstate(over="ignore"):
                 norm = float(np.abs(model.direction, out=model.spare).sum())
-                return min(1.0, 1.0 / (norm + float(np.abs(self._rest.direction).sum())))
+                norm += self._rest.rate * float(np.abs(self._rest.gradient).sum())
+                return min(1.0, 1.0 / norm)
         return 1.0
 
     def _safe_length(self) -> float:
         """Return the length of the safe first step; the direction is −g."""
-        direction, spare, rest = self._model.direction, self._model.spare, self._rest.direction
-        largest = max(_magnitude(direction), _magnitude(rest))
+        direction, spare, rest = self._model.direction, self._model.spare, self._rest.gradient
+        rate = self._rest.rate
+        largest = max(_magnitude(direction), rate * _magnitude(rest))
         # Squares of very small or large gradients would leave float32's range.
         norm = float(np.linalg.norm(np.divide(direction, largest, out=spare)))
-        square = (norm**2 + float(np.linalg.norm(rest / largest)) ** 2) * largest**2
+        square = norm**2 + float(np.linalg.norm(rest / (largest / rate) if rate else rest)) ** 2
+        square *= largest**2
         if self._scaling is not None:
             picture = np.zeros_like(self.x)
-            self._scaling.add_step(direction, rest, picture)
+            self._scaling.add_step(direction, rest, -rate, picture, picture)
             largest = _magnitude(picture)
         return min(POLYAK_SHARE * self.loss / square, FARTHEST / largest)
 

@@ -30,6 +30,10 @@ TILE = 9000
 """Entries of a tile at most: from 9216 on, OpenBLAS 0.3 calls its threads (2304 times its
 GEMM_MULTITHREAD_THRESHOLD of 4, in interface/gemv.c)."""
 
+TOGETHER = 16
+"""Combinations of a tile that are computed in one product: 16 times a tile are too few for threads
+of BLAS (GEMM_MULTITHREAD_THRESHOLD times 65536 products, in interface/gemm.c)."""
+
 Sums = npt.NDArray[np.float64]
 Found = TypeVar("Found")
 
@@ -57,13 +61,20 @@ class LongRows:
         self._columns = math.ceil(columns_of(rows.shape[1]) / self._width) * self._width
         self._team = team or Team()
 
-    def each(self, work: Callable[[slice], Found]) -> list[Found]:
+    def first(self, count: int) -> LongRows:
+        """Return the first rows, with the same team."""
+        return LongRows(self._rows[:count], self._team)
+
+    def each(self, work: Callable[[slice], Found], most: int = 0) -> list[Found]:
         """Return what `work` returns for each block of columns, in order.
 
         Several threads work at a time, each on a block that is free, so `work` may change nothing
-        but what belongs to its block.
+        but what belongs to its block. `most` is of columns, if it is not 0.
         """
-        return self._team.each(work, list(blocks(self._rows.shape[1], self._columns)))
+        columns = self._columns
+        if 0 < most < columns:
+            columns = max(most // self._width, 1) * self._width
+        return self._team.each(work, list(blocks(self._rows.shape[1], columns)))
 
     def times(self, vector: FloatArray, block: slice) -> Sums:
         """Return the products of all rows with `vector` within a block, of shape (m,)."""
@@ -74,14 +85,25 @@ class LongRows:
         found: Sums = products.sum(axis=(0, 2), dtype=np.float64)
         return found + part[:, whole:] @ vector[block][whole:]
 
-    def combined(self, factors: FloatArray, block: slice) -> FloatArray:
-        """Return the sum of all rows, each times its factor, within a block."""
+    def combined(self, factors: FloatArray, block: slice, out: FloatArray) -> None:
+        """Write the sum of all rows, each times its factor, within a block."""
         part = self._rows[:, block]
         whole = self._whole(part.shape[1])
-        found = np.empty(part.shape[1], part.dtype)
         tiles = self._tiles(part[:, :whole])
-        np.matmul(factors, tiles, out=found[:whole].reshape(-1, self._width))
-        np.matmul(factors, part[:, whole:], out=found[whole:])
+        np.matmul(factors, tiles, out=out[:whole].reshape(-1, self._width))
+        np.matmul(factors, part[:, whole:], out=out[whole:])
+
+    def combinations(self, factors: FloatArray, block: slice) -> FloatArray:
+        """Return several sums of all rows within a block, one for each row of factors."""
+        part = self._rows[:, block]
+        whole = self._whole(part.shape[1])
+        found = np.empty((len(factors), part.shape[1]), part.dtype)
+        tiles = self._tiles(part[:, :whole])
+        for some in blocks(len(factors), TOGETHER):
+            products = np.matmul(factors[some], tiles)
+            shape = products.shape[1], *tiles.shape[::2]
+            found[some, :whole].reshape(shape)[...] = products.swapaxes(0, 1)
+            np.matmul(factors[some], part[:, whole:], out=found[some, whole:])
         return found
 
     def dot(self, a: FloatArray, b: FloatArray) -> float:

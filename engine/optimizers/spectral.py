@@ -128,47 +128,64 @@ class SpectralScaling:
         """Return about how many variables of a colour picture of so many entries are leading."""
         return entries if wraps else round(entries * sum(low**2 for low in LOW) / len(LOW))
 
-    def of_gradient(self, gradient: FloatArray, out: FloatArray) -> None:
-        """Write A C Q g, the gradient for z, to `out`; both flat."""
+    def of_gradient(self, gradient: FloatArray, leading: FloatArray, rest: FloatArray) -> None:
+        """Write A C Q g, the gradient for z: the leading entries and the rest; all flat."""
         from scipy.fft import dct  # takes a tenth of a second to import
 
         pixels, spectrum = gradient.reshape(self._shape), self._spectrum
         for part in self._parts():
             if self._wraps:
-                out.reshape(self._shape)[part] = self._filtered(pixels[part])
+                leading.reshape(self._shape)[part] = self._filtered(pixels[part])
                 continue
 
             def mix(rows: slice, mixing: FloatArray = self._mixing[part]) -> None:
-                _add_products(mixing, pixels[:, rows], spectrum[:, rows], is_new=True)
+                _products(mixing, pixels[:, rows], spectrum[:, rows])
                 _in_place(dct, spectrum[:, rows], 2)
 
             def take(columns: slice, part: slice = part) -> None:
                 _in_place(dct, spectrum[:, :, columns], 1)
                 for band, shown, frequencies, scale in self._bands_of(part, columns):
-                    np.multiply(frequencies, scale, out=band.of(out)[:, shown])
+                    own = band.of(leading) if band.is_low else band.of(rest, self.leading)
+                    np.multiply(frequencies, scale, out=own[:, shown])
 
             self._team.each(mix, self._rows)
             self._team.each(take, self._columns)
 
-    def add_step(self, leading: FloatArray, rest: FloatArray, x: FloatArray) -> None:
-        """Add Qᵀ C⁻¹ A s to `x` in place, s being the leading entries and the rest; all flat."""
+    def add_step(
+        self, leading: FloatArray, rest: FloatArray, times: float, x: FloatArray, out: FloatArray
+    ) -> None:
+        """Write x + Qᵀ C⁻¹ A s to `out`, which may be `x`; all are flat.
+
+        s is the leading entries, and `times` the rest.
+        """
         from scipy.fft import idct
 
-        pixels, spectrum = x.reshape(self._shape), self._spectrum
-        for part in self._parts():
+        spectrum = self._spectrum
+        pixels, moved = x.reshape(self._shape), out.reshape(self._shape)
+        for number, part in enumerate(self._parts()):
             if self._wraps:
-                pixels[part] += self._filtered(leading.reshape(self._shape)[part])
+                step = self._filtered(leading.reshape(self._shape)[part])
+                np.add(pixels[part], step, out=moved[part])
                 continue
+            # A large picture's channels, one by one, each have their share of all colours.
+            source = moved if number else pixels
 
             def put(columns: slice, part: slice = part) -> None:
                 for band, shown, frequencies, scale in self._bands_of(part, columns):
-                    step = band.of(leading) if band.is_low else band.of(rest, self.leading)
-                    np.multiply(step[:, shown], scale, out=frequencies)
+                    own = band.of(leading) if band.is_low else band.of(rest, self.leading)
+                    np.multiply(own[:, shown], scale, out=frequencies)
+                    if not band.is_low:
+                        with np.errstate(over="ignore", invalid="ignore"):
+                            np.multiply(frequencies, times, out=frequencies)
                 _in_place(idct, spectrum[:, :, columns], 1)
 
-            def unmix(rows: slice, mixing: FloatArray = self._mixing[part]) -> None:
+            def unmix(
+                rows: slice,
+                mixing: FloatArray = self._mixing[part],
+                source: FloatArray = source,
+            ) -> None:
                 _in_place(idct, spectrum[:, rows], 2)
-                _add_products(mixing.T, spectrum[:, rows], pixels[:, rows], is_new=False)
+                _add_products(mixing.T, spectrum[:, rows], source[:, rows], moved[:, rows])
 
             self._team.each(put, self._columns)
             self._team.each(unmix, self._rows)
@@ -256,16 +273,20 @@ def _bands(shape: tuple[int, int, int], low: tuple[float, ...]) -> Iterator[_Ban
                 start = band.stop
 
 
-def _add_products(
-    mixing: FloatArray, source: FloatArray, target: FloatArray, *, is_new: bool
-) -> None:
-    """Add colours of `source`, mixed, to `target`, or write them there; both (channels, h, w)."""
+def _products(mixing: FloatArray, source: FloatArray, target: FloatArray) -> None:
+    """Write colours of `source`, mixed, to `target`; both (channels, h, w)."""
     flat_source, flat_target = (array.reshape(len(array), -1) for array in (source, target))
     for block in blocks(flat_source.shape[1], TILE):
-        if is_new:
-            np.matmul(mixing, flat_source[:, block], out=flat_target[:, block])
-        else:
-            flat_target[:, block] += mixing @ flat_source[:, block]
+        np.matmul(mixing, flat_source[:, block], out=flat_target[:, block])
+
+
+def _add_products(
+    mixing: FloatArray, step: FloatArray, source: FloatArray, target: FloatArray
+) -> None:
+    """Write `source` and the colours of `step`, mixed, to `target`; all (channels, h, w)."""
+    steps, sources, targets = (array.reshape(len(array), -1) for array in (step, source, target))
+    for block in blocks(steps.shape[1], TILE):
+        np.add(sources[:, block], mixing @ steps[:, block], out=targets[:, block])
 
 
 def _in_place(transform: Callable[..., Any], array: FloatArray, axis: int) -> None:

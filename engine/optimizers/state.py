@@ -6,7 +6,9 @@ Where states are stored is not this file's business.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -118,9 +120,24 @@ class StateReader:
             raise _wrong("number", name, f"{count} finite floats in a string", f"{found!r:.60}")
         return told
 
-    def array(self, name: str, lower: float = -math.inf) -> FloatArray:
-        """Return a current value: finite entries, or with `lower` any from there to infinity."""
-        return self._flat("array", name, self._state.arrays, self._size, lower)
+    def serials(self, name: str, among: Sequence[int], most: int) -> list[int]:
+        """Return at most so many growing whole numbers told in one string, each one of `among`."""
+        found = self._number(name)
+        words = found.split(" ") if isinstance(found, str) and found else []
+        told = [int(word) for word in words if re.fullmatch("[0-9]{1,18}", word)]
+        grows = all(one < other for one, other in pairwise(told))
+        is_known = grows and len(told) <= most and all(serial in among for serial in told)
+        if not is_known or " ".join(map(str, told)) != found:
+            raise _wrong("number", name, f"{most} growing numbers at most", f"{found!r:.60}")
+        return told
+
+    def array(self, name: str, lower: float = -math.inf, size: int | None = None) -> FloatArray:
+        """Return a current value: finite entries, or with `lower` any from there to infinity.
+
+        Of as many entries as the image has, unless another `size` is given.
+        """
+        entries = self._size if size is None else size
+        return self._flat("array", name, self._state.arrays, entries, lower)
 
     def pair(self, name: str, size: int) -> FloatArray:
         """Return an array of `size` entries that never changes; they are finite."""

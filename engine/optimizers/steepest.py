@@ -45,50 +45,54 @@ class Steepest:
 
     Attributes
     ----------
-    direction : ndarray
-        Of the last :meth:`update`, until :meth:`move`.
+    place : ndarray
+        Where the next gradient is to be written before :meth:`update`.
+    gradient : ndarray
+        That of the last :meth:`update`.
+    rate : float
+        The direction is `rate` times it and -1; no array has it. 0 before there is one.
     """
 
     def __init__(self, size: int, dtype: npt.DTypeLike, team: Team | None = None) -> None:
-        self.direction: FloatArray = np.zeros(size, dtype)
-        self._row = LongRows(self.direction.reshape(1, -1), team)
-        self._rate = 0.0
-        """Times the last gradient and -1, what `direction` is; 0 if it is nothing."""
+        self.gradient: FloatArray = np.zeros(size, dtype)
+        self.place: FloatArray = np.zeros(size, dtype)
+        self._team = team
+        self.rate = 0.0
         self._square = 0.0
         """g·g of that gradient."""
         self._share = 1.0
 
     def forget(self) -> None:
         """Go back to knowing nothing."""
-        self._rate = 0.0
+        self.rate = 0.0
         self._share = 1.0
-        # What led here may be a direction that is not finite.
-        self.direction[...] = 0
 
-    def update(self, gradient: FloatArray, scale: float) -> None:
-        """Take in the gradient at the new iterate, and the scale."""
+    def update(self, scale: float) -> None:
+        """Take in the gradient at the new iterate, which is in its place, and the scale."""
+        before, gradient = self.gradient, self.place
         if not gradient.size:
             return
-        step_gradient = square = 0.0
-        with np.errstate(over="ignore", invalid="ignore"):
-            for products in self._row.each(lambda block: self._products(gradient, block)):
-                step_gradient += products[0]
-                square += products[1]
-            if self._rate:
-                has_turned = step_gradient > TURNED * self._rate * self._square
-                self._share = min(MOST, self._share * (SHORTER if has_turned else LONGER))
-            self._square = square
-            self._rate = self._share * scale
-            np.multiply(gradient, -self._rate, out=self.direction)
+        turned = square = 0.0
+        row = LongRows(before.reshape(1, -1), self._team)
 
-    def move(self, length: float) -> FloatArray:
-        """Return the step of `length` along the direction."""
-        if length != 1.0:
-            # The next evaluation answers an iterate that is not finite.
-            with np.errstate(over="ignore", invalid="ignore"):
-                self.direction *= length
-        self._rate *= length
-        return self.direction
+        def products(block: slice) -> tuple[float, float]:
+            part = gradient[block]
+            with np.errstate(over="ignore", invalid="ignore"):  # each thread has its own
+                return row.dot(before[block], part), row.dot(part, part)
+
+        for with_before, with_itself in row.each(products):
+            turned -= with_before
+            square += with_itself
+        if self.rate:
+            has_turned = turned > TURNED * self._square
+            self._share = min(MOST, self._share * (SHORTER if has_turned else LONGER))
+        self._square = square
+        self.rate = self._share * scale
+        self.gradient, self.place = gradient, before
+
+    def move(self, length: float) -> None:
+        """Make the step of `length` along the direction."""
+        self.rate *= length
 
     def numbers(self) -> Numbers:
         """Return the numbers of a state to be taken between :meth:`update` and :meth:`move`."""
@@ -97,9 +101,3 @@ class Steepest:
     def restore(self, reader: StateReader) -> None:
         """Go back to what :meth:`numbers` told; :meth:`update` then takes the saved gradient."""
         self._share = reader.real("rest.share", 0.0, MOST)
-
-    def _products(self, gradient: FloatArray, block: slice) -> tuple[float, float]:
-        """Return s·g and g·g within a block."""
-        part = gradient[block]
-        with np.errstate(over="ignore", invalid="ignore"):  # each thread has its own
-            return float(self._row.times(gradient, block)[0]), self._row.dot(part, part)

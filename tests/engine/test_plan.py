@@ -50,7 +50,7 @@ def test_small_pictures_are_computed_in_one_piece() -> None:
     assert scale.size == (384, 512)
     assert scale.execution.mode == "whole"
     assert scale.execution.part_size is None
-    assert scale.execution.history == 20
+    assert scale.execution.history == 30
 
 
 @pytest.mark.parametrize("gigabytes", [2, 3, 4, 6, 8, 12, 24])
@@ -139,13 +139,14 @@ def test_only_the_float32_l_bfgs_changes_its_history(optimizer: str, history: in
 @pytest.mark.parametrize(("work", "better"), [(0.95, False), (0.85, True)])
 def test_half_the_pairs_have_to_save_a_tenth_of_the_work(work: float, better: bool) -> None:
     plan = plan_run(request(Options(), 8 * GB)).scales[-1]
-    fewer = replace(plan, work=work * plan.work, execution=replace(plan.execution, history=10))
+    fewer = replace(plan, work=work * plan.work, execution=replace(plan.execution, history=15))
     orders = [plan_module._order(each, leanest=False) for each in (fewer, plan)]
     assert (orders[0] < orders[1]) == better
 
 
 def test_optimizers_have_histories_of_their_own() -> None:
-    assert history_of(Options()) == 20
+    assert history_of(Options()) == 30
+    assert history_of(Options(preconditioner="none")) == 20
     assert history_of(Options(optimizer="lbfgs")) == 10
     assert history_of(Options(optimizer="lbfgs", history=7)) == 7
     assert plan_run(request(Options(history=7), 8 * GB)).scales[-1].execution.history == 7

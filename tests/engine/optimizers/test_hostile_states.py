@@ -27,11 +27,17 @@ SIZE = 12
 ITERATIONS = 9
 STOP = 6
 
-CASES: dict[str, Optimizer] = {"lbfgs": Lbfgsb(3), "lbfgs-numpy": Lbfgs(3), "adam": Adam()}
+CASES: dict[str, Optimizer] = {
+    "lbfgs": Lbfgsb(3),
+    "lbfgs-numpy": Lbfgs(3),
+    # By then one step is written out, and one is factors.
+    "spectral": Lbfgs(3, preconditioner="spectral"),
+    "adam": Adam(),
+}
 
 
 def bowl(x: FloatArray) -> tuple[float, FloatArray]:
-    stiffness = np.linspace(1, 30, x.size, dtype=np.float32)
+    stiffness = np.linspace(1, 30, x.size, dtype=np.float32).reshape(x.shape)
     away: FloatArray = x - np.float32(100)
     # Hostile iterates may be so far away that the loss is infinite.
     with np.errstate(over="ignore"):
@@ -39,7 +45,7 @@ def bowl(x: FloatArray) -> tuple[float, FloatArray]:
 
 
 def search() -> BestSoFar:
-    return BestSoFar(bowl, np.linspace(10, 200, SIZE, dtype=np.float32))
+    return BestSoFar(bowl, np.linspace(10, 200, SIZE, dtype=np.float32).reshape(1, 1, 3, 4))
 
 
 def state_of(optimizer: Optimizer) -> OptimizerState:
@@ -117,6 +123,32 @@ def test_wrong_numbers_are_refused_by_name(optimizer: str, number: str, value: o
         ("lbfgs-numpy", "curvature.000004", 0.0),
         ("lbfgs-numpy", "curvature.000099", 1.0),
         ("lbfgs-numpy", "optimizer", "adam"),
+        ("spectral", "next_pair", STOP),
+        ("spectral", "next_pair", 4),
+        ("spectral", "is_new", True),
+        ("spectral", "restarted", True),
+        ("spectral", "pairs", ""),
+        ("spectral", "pairs", "4 3"),
+        ("spectral", "pairs", "3 3"),
+        ("spectral", "pairs", "3"),
+        ("spectral", "pairs", "03 4"),
+        ("spectral", "pairs", "3  4"),
+        ("spectral", "pairs", "-3 4"),
+        ("spectral", "pairs", "3 4 "),
+        ("spectral", "pairs", "1 2 3 4"),
+        ("spectral", "pairs", "9" * 5000),
+        ("spectral", "changes", "4"),
+        ("spectral", "changes", "0 1 2 3 4"),
+        ("spectral", "changes", "3 5"),
+        ("spectral", "steps", ""),
+        ("spectral", "steps", "2"),
+        ("spectral", "with_gradient", "1.0 2.0 3.0"),
+        ("spectral", "with_gradient", "1.0 2.0 3.0 nan"),
+        ("spectral", "with_gradient", "1.0 2.0 3.0 -1.0"),
+        ("spectral", "factors.000004", "1.0 2.0"),
+        ("spectral", "factors.000003", "1.0 2.0 3.0"),
+        ("spectral", "products.000003", "0.0 1.0"),
+        ("spectral", "products.000003", "1.0 -1.0"),
     ],
 )
 def test_numbers_that_contradict_the_run_are_refused(
@@ -183,17 +215,39 @@ def test_a_negative_mean_of_squares_is_refused() -> None:
     assert_refused("adam", OptimizerState(state.numbers, arrays), "square")
 
 
-def test_pairs_that_lead_uphill_are_refused() -> None:
-    state = STATES["lbfgs-numpy"]
-    arrays = {**state.arrays, "gradient": np.zeros(SIZE, np.float32)}
-    assert_refused(
-        "lbfgs-numpy", OptimizerState(state.numbers, arrays, state.pairs), "leads downhill"
-    )
+@pytest.mark.parametrize("optimizer", ["lbfgs-numpy", "spectral"])
+def test_pairs_that_lead_uphill_are_refused(optimizer: str) -> None:
+    state = STATES[optimizer]
+    arrays = {name: np.zeros(SIZE, np.float32) for name in state.arrays}
+    pairs = {name: np.zeros(SIZE, np.float32) for name in state.pairs}
+    assert_refused(optimizer, OptimizerState(state.numbers, arrays, pairs), "leads downhill")
+
+
+def test_a_gradient_of_the_rest_has_as_many_entries_as_the_rest() -> None:
+    optimizer = Lbfgs(3, preconditioner="spectral")
+    kept: list[OptimizerState] = []
+
+    def small() -> BestSoFar:
+        return BestSoFar(bowl, np.linspace(10, 200, 108, dtype=np.float32).reshape(1, 3, 6, 6))
+
+    optimizer.minimize(small(), iterations=4, on_step=lambda step: kept.append(step.state()))
+    state = kept[-1]
+    leading, rest = state.arrays["gradient"].size, state.arrays["rest.gradient"].size
+    assert (leading, leading + rest) == (54, 108)
+    for name, size in (("gradient", 108), ("rest.gradient", leading + 1)):
+        arrays = {**state.arrays, name: np.zeros(size, np.float32)}
+        with pytest.raises(CheckpointError, match=f"'{name}'"):
+            optimizer.minimize(
+                small(),
+                iterations=6,
+                on_step=lambda _: None,
+                resume=OptimizerState(state.numbers, arrays, state.pairs),
+            )
 
 
 @settings(deadline=None, derandomize=True, max_examples=150)
 @given(
-    optimizer=st.sampled_from(["lbfgs-numpy", "adam"]),
+    optimizer=st.sampled_from(["lbfgs-numpy", "spectral", "adam"]),
     number=st.sampled_from(sorted({number for _, number in NUMBERS})),
     value=st.one_of(st.integers(), st.floats(), st.booleans()),
     array=st.sampled_from(sorted({name for _, _, name in ARRAYS})),

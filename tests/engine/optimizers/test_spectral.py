@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy.fft import dctn, idctn
 
 from impasto.engine.optimizers import BestSoFar, Lbfgs, lbfgs, spectral
+from impasto.engine.optimizers.room import Room
 from impasto.engine.optimizers.spectral import SpectralScaling
 from impasto.engine.result import FloatArray
 from impasto.errors import CheckpointError
@@ -24,7 +25,12 @@ def flat(shape: tuple[int, ...], seed: int) -> Any:
 
 
 def add_step(scaling: SpectralScaling, z: Any, x: Any) -> None:
-    scaling.add_step(z[: scaling.leading], z[scaling.leading :], x)
+    # What has no step of its own is told as a gradient and what it is multiplied by.
+    scaling.add_step(z[: scaling.leading], -4 * z[scaling.leading :], -0.25, x, x)
+
+
+def write_gradient(scaling: SpectralScaling, gradient: Any, z: Any) -> None:
+    scaling.of_gradient(gradient, z[: scaling.leading], z[scaling.leading :])
 
 
 @given(SHAPES, st.integers(0, 9), st.booleans())
@@ -35,7 +41,7 @@ def test_gradients_and_steps_are_adjoint(shape: tuple[int, ...], seed: int, wrap
     gradient, z = flat(shape, seed), flat(shape, seed + 100)
     step, pulled = np.zeros_like(z), np.empty_like(z)
     add_step(scaling, z, step)
-    scaling.of_gradient(gradient, pulled)
+    write_gradient(scaling, gradient, pulled)
     np.testing.assert_allclose(gradient @ step, pulled @ z, rtol=1e-10, atol=1e-10)
 
 
@@ -49,7 +55,7 @@ def test_frequencies_are_scaled_by_their_power(shape: tuple[int, ...]) -> None:
     gradient[0, 0] = wave
     scaling = SpectralScaling(shape, np.float64, exponent=0.7)
     pulled: Any = np.empty(gradient.size)
-    scaling.of_gradient(gradient.reshape(-1), pulled)
+    write_gradient(scaling, gradient.reshape(-1), pulled)
     step: Any = np.zeros(gradient.size)
     add_step(scaling, pulled, step)
     frequency = np.hypot(ky / height, kx / width)
@@ -65,7 +71,7 @@ def test_on_a_torus_no_place_is_a_border(shape: tuple[int, ...]) -> None:
     def preconditioned(gradient: Any, wraps: bool) -> Any:
         scaling = SpectralScaling(shape, np.float64, wraps=wraps)
         pulled, step = np.empty(gradient.size), np.zeros(gradient.size)
-        scaling.of_gradient(gradient.reshape(-1), pulled)
+        write_gradient(scaling, gradient.reshape(-1), pulled)
         add_step(scaling, pulled, step)
         return step.reshape(shape)
 
@@ -82,7 +88,7 @@ def test_frequencies_of_a_torus_are_scaled_by_their_power() -> None:
     scaling = SpectralScaling((1, 1, 12, 20), np.float64, exponent=0.7, wraps=True)
     pulled: Any = np.empty(240)
     step: Any = np.zeros(240)
-    scaling.of_gradient(wave.reshape(-1), pulled)
+    write_gradient(scaling, wave.reshape(-1), pulled)
     add_step(scaling, pulled, step)
     frequency = np.hypot(4 / 12, 6 / 20)  # of the Nyquist frequency, half a cycle a pixel
     np.testing.assert_allclose(step, wave.reshape(-1) * frequency**-1.4, rtol=1e-5, atol=1e-6)
@@ -93,7 +99,7 @@ def test_a_flat_colour_can_be_moved(wraps: bool) -> None:
     scaling = SpectralScaling((1, 3, 8, 8), np.float32, wraps=wraps)
     step = np.zeros(192, np.float32)
     pulled = np.empty_like(step)
-    scaling.of_gradient(np.ones(192, np.float32), pulled)
+    write_gradient(scaling, np.ones(192, np.float32), pulled)
     add_step(scaling, pulled, step)
     assert np.ptp(step) < 1e-4 < step[0]
 
@@ -105,7 +111,7 @@ def test_types_stay(dtype: type[np.floating], wraps: bool) -> None:
     step: Any = np.zeros(90, dtype)
     pulled: Any = np.empty(90, dtype)
     gradient: Any = np.ones(90, dtype)
-    scaling.of_gradient(gradient, pulled)
+    write_gradient(scaling, gradient, pulled)
     add_step(scaling, pulled, step)
     assert step.dtype == dtype
     assert (gradient == 1).all()
@@ -124,7 +130,7 @@ def test_low_frequencies_of_opponent_colours_lead(name: str, ky: int, kx: int) -
     gradient: Any = np.multiply.outer(COLOURS[name], wave).reshape(-1)
     scaling = SpectralScaling((1, 3, height, width), np.float64)
     z: Any = np.empty(gradient.size)
-    scaling.of_gradient(gradient, z)
+    write_gradient(scaling, gradient, z)
     most = 1 if name == "brightness" else 0.5
     place = np.flatnonzero(np.abs(z) > 1e-9 * np.abs(z).max())
     assert len(place) == 1
@@ -149,17 +155,18 @@ def test_a_large_picture_is_transformed_by_channel(
     scaling = SpectralScaling(shape, np.float64, wraps=wraps)
     gradient, at_once, by_channel = (flat(shape, 3) for _ in range(3))
     x, y = flat(shape, 4), flat(shape, 4)
-    scaling.of_gradient(gradient, at_once)
+    write_gradient(scaling, gradient, at_once)
     add_step(scaling, at_once, x)
     monkeypatch.setattr(spectral, "AT_ONCE", 100)
     scaling = SpectralScaling(shape, np.float64, wraps=wraps)
-    scaling.of_gradient(gradient, by_channel)
+    write_gradient(scaling, gradient, by_channel)
     add_step(scaling, at_once, y)
     np.testing.assert_allclose(by_channel, at_once, rtol=0, atol=1e-12)
     np.testing.assert_allclose(y, x, rtol=0, atol=1e-12)
 
 
-def test_steps_are_two_loops_for_what_leads_and_steepest_descent_for_the_rest() -> None:
+@pytest.mark.parametrize("history", [3, 8])
+def test_steps_are_two_loops_for_what_leads_and_steepest_descent_for_the_rest(history: int) -> None:
     """Nocedal and Wright 2006, algorithm 7.4, on the leading variables, from H₀ = scale · I.
 
     The rest's step is halved where its gradient turns round.
@@ -176,7 +183,7 @@ def test_steps_are_two_loops_for_what_leads_and_steepest_descent_for_the_rest() 
         images.append(x.copy())
         return float(np.sum(x * slope_at(x))) / 2, slope_at(x)
 
-    optimizer = Lbfgs(3, first_step="safe", preconditioner="spectral")
+    optimizer = Lbfgs(history, first_step="safe", preconditioner="spectral")
     search = BestSoFar(steep_in_detail, flat(shape, 5).reshape(shape))
     optimizer.minimize(search, iterations=30, on_step=lambda _: None)
     assert len(images) == 30
@@ -186,11 +193,12 @@ def test_steps_are_two_loops_for_what_leads_and_steepest_descent_for_the_rest() 
 
     def in_z(gradient: Any) -> Any:
         pulled = np.empty(gradient.size)
-        scaling.of_gradient(gradient.reshape(-1), pulled)
+        write_gradient(scaling, gradient.reshape(-1), pulled)
         return pulled
 
     pairs: list[tuple[Any, Any]] = []
-    share, shares = 1.0, set()
+    room = Room(history, 30)
+    rows, share, shares = 1, 1.0, set()
     old = in_z(slope_at(images[0]))
     first_loss = float(np.sum(images[0] * slope_at(images[0]))) / 2
     step = -first_loss / (4 * (old @ old)) * old
@@ -199,7 +207,10 @@ def test_steps_are_two_loops_for_what_leads_and_steepest_descent_for_the_rest() 
         add_step(scaling, step, moved)
         np.testing.assert_allclose(after.reshape(-1), moved, rtol=0, atol=1e-9)
         new = in_z(slope_at(after))
-        pairs = [*pairs, (step[:cut], (new - old)[:cut])][-3:]
+        pairs = [*pairs, (step[:cut], (new - old)[:cut])][-history:]
+        rows += 1
+        if rows == room.rows:
+            pairs, rows = pairs[-room.kept :], 2 * room.kept + 1
         has_turned = (new[cut:] @ old[cut:]) < -0.5 * (old[cut:] @ old[cut:])
         share = min(4, share * (0.5 if has_turned else 1.2))
         shares.add(share)
