@@ -32,15 +32,17 @@ PAIRS = (
     ("astronaut", "great_wave"),
 )
 CONFIGURATIONS: dict[str, dict[str, Any]] = {
-    "content, lbfgs-numpy, 20 pairs, spectral": {},
-    "content, lbfgs-numpy, 10 pairs, spectral": {"history": 10},
-    "content, lbfgs-numpy, 20 pairs, pixels": {"preconditioner": "none"},
+    "recolored, lbfgs-numpy, 30 pairs, spectral": {},
+    "content, lbfgs-numpy, 30 pairs, spectral": {"init": "content"},
+    "content, lbfgs-numpy, 15 pairs, spectral": {"init": "content", "history": 15},
+    "content, lbfgs-numpy, 20 pairs, pixels": {"init": "content", "preconditioner": "none"},
     "the same, the reference's first step": {
+        "init": "content",
         "preconditioner": "none",
         "first_step": "reference",
     },
-    "content, lbfgs (scipy)": {"optimizer": "lbfgs"},
-    "content, adam, rate 10": {"optimizer": "adam"},
+    "content, lbfgs (scipy)": {"init": "content", "optimizer": "lbfgs"},
+    "content, adam, rate 10": {"init": "content", "optimizer": "adam"},
     "half noise, lbfgs-numpy, spectral": {"init": HALF_NOISE},
     "noise, lbfgs-numpy, spectral": {"init": "noise"},
     "noise, lbfgs-numpy, pixels, reference": {

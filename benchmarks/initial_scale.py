@@ -21,6 +21,7 @@ from saving import add_save_option, save
 
 from impasto import Iterate, Options, stylize
 from impasto.engine.optimizers import lbfgs
+from impasto.engine.options import INITS
 
 SCALES = (1.0, 1.5, 2.0, 3.0)
 MARKS = (50, 100)
@@ -32,7 +33,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--init", choices=("content", "noise"), default="content")
+    parser.add_argument("--init", choices=INITS, default="content")
     parser.add_argument("--pairs", type=int, default=len(PAIRS), help="how many of the pairs")
     add_save_option(parser, "initial_scale")
     asked = parser.parse_args()

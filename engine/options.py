@@ -38,7 +38,7 @@ OptimizerName = Literal["lbfgs", "lbfgs-numpy", "adam"]
 BackendChoice = Literal["auto", "onnxruntime", "cuda", "openvino"]
 PrecisionChoice = Literal["auto", "f32", "bf16"]
 ColorChoice = Literal["style", "content-luma", "content-luma-lab", "content-match", "style-match"]
-CONTENT_INITS = ("content", "recolored")
+CONTENT_INITS = ("recolored", "content")
 INITS = (*CONTENT_INITS, "noise")
 """Values of `init` that are no file; the first are made of the content."""
 
@@ -197,8 +197,8 @@ class Options:
         short_for={"original-colors": "content-luma"},
     )
     init: str = option(
-        "content",
-        "First image: content; recolored, which is the content in the style's colours; noise; or a "
+        "recolored",
+        "First image: recolored, which is the content in the style's colours; content; noise; or a "
         "picture file.",
         "init-image",
         metavar="NAME|FILE",

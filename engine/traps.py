@@ -127,7 +127,7 @@ def _odd_weights(content: object, options: Options) -> Iterator[str]:
 def _short_noise(options: Options) -> Iterator[str]:
     if options.init == "noise" and options.iterations < NOISE_ITERATIONS:
         # A texture has no content to begin from.
-        otherwise = ", or --init content" if options.content_layers else ""
+        otherwise = ", or --init recolored" if options.content_layers else ""
         yield (
             f"From noise, {options.iterations} iterations leave much of it. Give --iterations 500 "
             f"or more{otherwise}."

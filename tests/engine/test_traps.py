@@ -86,7 +86,7 @@ def test_only_a_picture_with_a_content_can_begin_from_it(
 ) -> None:
     asked = replace(PLAIN, init="noise", iterations=50, content_layers=content_layers)
     (told,) = (each for each in found(network, asked) if "From noise" in each)
-    assert ("--init content" in told) == bool(content_layers)
+    assert ("--init recolored" in told) == bool(content_layers)
 
 
 def test_rates_of_other_programs(network: Network) -> None:
