@@ -29,6 +29,7 @@ from performance_tables import (
     remembered_table,
     roofline_table,
     spinning_table,
+    starts_table,
     startup_table,
     time_to_loss_table,
 )
@@ -176,6 +177,13 @@ _OF_ONE_MACHINE = (
         "history",
         "python benchmarks/history.py --save",
         history_table,
+        page="default-preset.md",
+    ),
+    Figure(
+        "starts",
+        "starts",
+        "python benchmarks/starts.py --sizes 256 512 --save",
+        starts_table,
         page="default-preset.md",
     ),
     Figure(

@@ -20,6 +20,7 @@ __all__ = [
     "remembered_table",
     "roofline_table",
     "spinning_table",
+    "starts_table",
     "startup_table",
     "time_to_loss_table",
 ]
@@ -201,6 +202,26 @@ def remembered_table(result: dict[str, Any]) -> str:
     marks = (f"to the loss of {mark}" for mark in result["marks"])
     last = f"loss of {result['iterations']}"
     return _table(["brightness", "colours", "of all variables", *marks, last], rows)
+
+
+def starts_table(result: dict[str, Any]) -> str:
+    """Return the table of starts.py: medians over the pairs, and the least and the most."""
+
+    def told(values: list[float], form: str) -> str:
+        median, least, most = statistics.median(values), min(values), max(values)
+        return f"{median:{form}} ({least:{form}} - {most:{form}})"
+
+    rows = []
+    for size, start in dict.fromkeys((run["size"], run["start"]) for run in result["runs"]):
+        of_these = [r for r in result["runs"] if (r["size"], r["start"]) == (size, start)]
+        counts = [
+            # A run that does not get there has taken more than all others.
+            told([float("inf") if each is None else each for each in of_mark], "g")
+            for of_mark in zip(*(run["evaluations"] for run in of_these), strict=True)
+        ]
+        rows.append([str(size), start, *counts, told([run["last"] for run in of_these], ".3f")])
+    marks = (f"to the loss of {mark}" for mark in result["marks"])
+    return _table(["pixels", "start", *marks, f"loss of {result['iterations']}"], rows)
 
 
 def history_table(result: dict[str, Any]) -> str:

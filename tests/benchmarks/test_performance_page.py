@@ -17,6 +17,7 @@ from performance_tables import (
     peers_table,
     remembered_table,
     roofline_table,
+    starts_table,
     startup_table,
     time_to_loss_table,
 )
@@ -184,6 +185,21 @@ def test_a_history_that_does_not_get_there_has_no_median() -> None:
     table = history_table({"marks": [3, 4], "runs": runs})
     assert cells(table, 2) == ["512", "10", "3 (0.5 s)", "4 (0.8 s)"]
     assert cells(table, 3) == ["512", "20", "2 (0.2 s)", "inf (inf s)"]
+
+
+def test_starts_are_told_with_the_least_and_the_most() -> None:
+    runs = [
+        {"size": 256, "pair": pair, "start": start, "evaluations": counts, "last": last}
+        for pair, start, counts, last in (
+            ("a", "content", [50, 100], 1.0),
+            ("b", "content", [50, 100], 1.0),
+            ("a", "recolored", [30, None], 1.01),
+            ("b", "recolored", [49, 90], 0.95),
+        )
+    ]
+    table = starts_table({"marks": [50, 100], "iterations": 200, "runs": runs})
+    assert "| 256 | content | 50 (50 - 50) | 100 (100 - 100) | 1.000 (1.000 - 1.000) |" in table
+    assert "| 256 | recolored | 39.5 (30 - 49) | inf (90 - inf) | 0.980 (0.950 - 1.010) |" in table
 
 
 def test_what_is_remembered_is_told_by_its_share() -> None:
