@@ -5,7 +5,7 @@
 
 Every case is a real `impasto paint` of three iterations in a process of its own, with an empty
 cache and then again: the first run verifies the backend, which takes memory too. At 512 pixels
-VGG-19 has fifteen, so that the history of L-BFGS is full. The prediction is what `impasto plan`
+VGG-19 has forty, so that the history of L-BFGS is full. The prediction is what `impasto plan`
 says before. NIN has random weights, which take the same memory. With ``--add`` other cases that
 are saved stay.
 
@@ -41,7 +41,7 @@ CASES: tuple[tuple[str, ...], ...] = (
     (*NIN, "--size", "1024"),
     (*NIN, "--size", "2048"),
     ("--size", "256", "--scales", "1"),
-    ("--size", "512", "--scales", "1", "--iterations", "25"),
+    ("--size", "512", "--scales", "1", "--iterations", "40"),
     ("--size", "1024", "--scales", "1"),
     ("--size", "1024", "--scales", "1", "--optimizer", "adam"),
     ("--size", "1024", "--scales", "1", "--tile", "64"),

@@ -28,8 +28,9 @@ def test_an_animation_begins_at_the_photo_and_ends_at_the_picture(
 ) -> None:
     out, film = pictures / "out.png", pictures / "film.png"
     job = ("paint", pictures / "photo.png", pictures / "painting.png", "-o", out, "--json")
-    flags = ("--animate", film, "--animate-size", "32", "--optimizer", "adam")
-    done = impasto(*job, *quick, *flags)
+    flags = ("--animate", film, "--animate-size", "32")
+    start = ("--optimizer", "adam", "--init", "content")
+    done = impasto(*job, *quick, *flags, *start)
     assert done.code == 0
     assert json.loads(done.out)["animation"] == str(film)
     with Image.open(film) as image:

@@ -40,7 +40,7 @@ def inputs_of(options: Options) -> Inputs:
 
 
 def test_the_first_image_is_the_content_or_another_picture(files: tuple[Path, Path]) -> None:
-    options = Options(size=48)
+    options = Options(size=48, init="content")
     found = inputs_of(options)
     np.testing.assert_array_equal(
         first_image(found, (32, 48), options, VGG19), to_network(found.content)

@@ -62,7 +62,7 @@ def test_a_white_mask_is_no_mask(folder: Path) -> None:
 def test_every_style_is_painted_in_its_region(folder: Path) -> None:
     """Another painting on the right changes nothing on the left, but where cells see both."""
     photo, (one, other) = folder / "photo.png", styles_in(folder)
-    options = masked(folder, replace(ONE_SCALE, tv_weight=0.0), "left", "right")
+    options = masked(folder, replace(ONE_SCALE, tv_weight=0.0, init="content"), "left", "right")
     # Plain steps of fixed length: L-BFGS mixes what the two halves say of the loss.
     options = replace(options, optimizer="adam", iterations=2, style_layers=("relu1_1",))
     options = replace(options, content_layers=("relu1_1",))
@@ -74,7 +74,7 @@ def test_every_style_is_painted_in_its_region(folder: Path) -> None:
 
 def test_outside_all_masks_only_the_content_counts(folder: Path) -> None:
     photo, styles = folder / "photo.png", styles_in(folder)[:1]
-    options = masked(folder, replace(ONE_SCALE, tv_weight=0.0), "left")
+    options = masked(folder, replace(ONE_SCALE, tv_weight=0.0, init="content"), "left")
     options = replace(options, optimizer="adam", content_layers=("relu1_1",))
     result = stylize(photo, styles, replace(options, style_layers=("relu1_1",)))
     content = load_image(photo)
