@@ -257,7 +257,7 @@ class _Run:
         else:
             pairs = lbfgs.pairs_of(iterations)
             self._model = InverseHessian(self.x, pairs, lbfgs.directory, team, times)
-        self._rest = Steepest(self.x.size - leading, self.x.dtype, team)
+        self._rest = Steepest(self.x.size - leading, self.x.dtype)
 
     def evaluate(self) -> tuple[Status | None, str]:
         """Evaluate and find the next direction, or go back; return why to stop, if so."""

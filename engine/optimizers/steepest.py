@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from impasto.engine.optimizers.arrays import blocks
 from impasto.engine.optimizers.base import Numbers
-from impasto.engine.optimizers.long_rows import LongRows
 from impasto.engine.optimizers.state import StateReader
-from impasto.engine.optimizers.team import Team
 from impasto.engine.result import FloatArray
 
 __all__ = ["Steepest"]
@@ -23,6 +22,14 @@ MOST = 4.0
 SHORTER, LONGER = 0.5, 1.2
 """Of steps then, and at every other time (Riedmiller and Braun 1993, "A direct adaptive method for
 faster backpropagation learning: the RPROP algorithm", which has them for each variable)."""
+
+PIECE = 2**13
+"""Entries of a product: too few for BLAS to call threads of its own, which would spin afterwards
+(see `impasto.engine.optimizers.long_rows`)."""
+
+WHOLE = 2**12
+"""Variables up to which all are looked at to tell whether the gradient has turned round. Of more, a
+quarter is: pieces from all over."""
 
 
 class Steepest:
@@ -40,8 +47,6 @@ class Steepest:
         Variables; there may be none.
     dtype : dtype
         Of all arrays.
-    team : Team, optional
-        Who computes the products. The numbers do not depend on it.
 
     Attributes
     ----------
@@ -53,10 +58,10 @@ class Steepest:
         The direction is `rate` times it and -1; no array has it. 0 before there is one.
     """
 
-    def __init__(self, size: int, dtype: npt.DTypeLike, team: Team | None = None) -> None:
+    def __init__(self, size: int, dtype: npt.DTypeLike) -> None:
         self.gradient: FloatArray = np.zeros(size, dtype)
         self.place: FloatArray = np.zeros(size, dtype)
-        self._team = team
+        self._seen = _sample(size)
         self.rate = 0.0
         self._square = 0.0
         """g·g of that gradient."""
@@ -73,16 +78,10 @@ class Steepest:
         if not gradient.size:
             return
         turned = square = 0.0
-        row = LongRows(before.reshape(1, -1), self._team)
-
-        def products(block: slice) -> tuple[float, float]:
-            part = gradient[block]
-            with np.errstate(over="ignore", invalid="ignore"):  # each thread has its own
-                return row.dot(before[block], part), row.dot(part, part)
-
-        for with_before, with_itself in row.each(products):
-            turned -= with_before
-            square += with_itself
+        with np.errstate(over="ignore", invalid="ignore"):
+            for piece in self._seen:
+                turned -= float(before[piece] @ gradient[piece])
+                square += float(gradient[piece] @ gradient[piece])
         if self.rate:
             has_turned = turned > TURNED * self._square
             self._share = min(MOST, self._share * (SHORTER if has_turned else LONGER))
@@ -101,3 +100,10 @@ class Steepest:
     def restore(self, reader: StateReader) -> None:
         """Go back to what :meth:`numbers` told; :meth:`update` then takes the saved gradient."""
         self._share = reader.real("rest.share", 0.0, MOST)
+
+
+def _sample(size: int) -> list[slice]:
+    """Return the pieces of so many variables that are looked at."""
+    if size <= WHOLE:
+        return [slice(0, size)]
+    return list(blocks(size, min(PIECE, size // 64)))[::4]
