@@ -8,24 +8,19 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from impasto.engine.mapped import MappedArray
 from impasto.engine.optimizers.arrays import read_only
 from impasto.engine.optimizers.base import Numbers
 from impasto.engine.optimizers.long_rows import LongRows
 from impasto.engine.optimizers.state import StateReader
 from impasto.engine.optimizers.team import Team
 from impasto.engine.optimizers.two_loops import two_loops
+from impasto.engine.optimizers.vectors import CURVATURE, Products, Vectors
 from impasto.engine.result import FloatArray
 
 __all__ = ["InverseHessian"]
 
-CURVATURE = 1e-10
-"""Least y·s of a pair that is kept (torch/optim)."""
 
-Products = npt.NDArray[np.float64]
-
-
-class InverseHessian:
+class InverseHessian(Vectors):
     """The inverse Hessian H as the last pairs tell it, and the direction it gives.
 
     The two-loop recursion (Nocedal and Wright 2006, algorithm 7.4) needs of the pairs s, y and the
@@ -43,34 +38,11 @@ class InverseHessian:
 
     Parameters
     ----------
-    x : ndarray
-        The variables it is about at the first iterate, flat: their number and type are those of all
-        arrays.
+    x, directory, team, times
+        As for :class:`~impasto.engine.optimizers.vectors.Vectors`, as are the attributes and what
+        is raised. From a file one step and some columns of everything else are in memory at a time.
     history : int
         Pairs remembered.
-    directory : Path, optional
-        Where the ring buffers are to be, in a file; see
-        :class:`~impasto.engine.mapped.MappedArray`. In memory if left out.
-        From a file one step and some columns of everything else are in memory at a time, and
-        nothing between calls.
-    team : Team, optional
-        Who computes the products; from a file it is the caller alone. The numbers do not depend on
-        it.
-    times : float
-        H₀, what is assumed of directions that no pair tells of, is `times` · (y·s / y·y) I of the
-        newest pair; before there is one it is I.
-
-    Attributes
-    ----------
-    is_new : bool
-        Whether no pair has been tried since the start or :meth:`forget`.
-    scale : float
-        Of H₀ = scale · I at the last update.
-
-    Raises
-    ------
-    OptionError
-        If the ring buffers do not fit in the directory.
     """
 
     def __init__(
@@ -81,33 +53,22 @@ class InverseHessian:
         team: Team | None = None,
         times: float = 1.0,
     ) -> None:
-        shape = (2, history + 1, x.size)
-        self._mapped = None if directory is None else MappedArray(shape, x.dtype, directory)
-        self._rings = np.zeros(shape, x.dtype) if self._mapped is None else self._mapped.array
+        super().__init__(x, 2 * (history + 1), directory, team, times)
+        self._rings = self._all.reshape(2, history + 1, x.size)
         self._steps, self._changes = self._rings
-        both = self._rings.reshape(2 * (history + 1), x.size)
-        self._both = LongRows(both, team if self._mapped is None else None)
+        self._both = LongRows(self._all, self._team)
         self._history = history
-        self._times = times
-        self.scale = 1.0
         # By row: s·y where the step is not younger than the change, and y·y.
         self._step_change: Products = np.zeros((history + 1, history + 1))
         self._change_change: Products = np.zeros((history + 1, history + 1))
         # S·g and Y·g of the last update, by row.
         self._with_gradient: Products = np.zeros((2, history + 1))
-        self._next = 0
         self._count = 0
-        self.is_new = True
-        self._moved = False
 
     def forget(self) -> None:
         """Go back to knowing nothing."""
         self._count = 0
-        self.is_new = True
-        self._moved = False
-        # What led here may be a direction that is not finite.
-        self.direction[...] = 0
-        self.release()
+        super().forget()
 
     @property
     def is_empty(self) -> bool:
@@ -135,24 +96,6 @@ class InverseHessian:
             slope = self._combine(gradient, *factors)
         self.release()
         return -math.inf < slope < 0
-
-    def move(self, length: float) -> FloatArray:
-        """Return the step of `length` along the direction; the next pair remembers it.
-
-        The row belongs to the pair; with a file, :meth:`release` is to be called after its use.
-        """
-        self._moved = True
-        step = self.direction
-        if length != 1.0:
-            # The next evaluation answers an iterate that is not finite.
-            with np.errstate(over="ignore", invalid="ignore"):
-                step *= length
-        return step
-
-    def release(self) -> None:
-        """Let go of the memory that pairs in a file take for the moment."""
-        if self._mapped is not None:
-            self._mapped.release(self._rings)
 
     def numbers(self) -> Numbers:
         """Return the numbers of a state to be taken between :meth:`update` and :meth:`move`."""
@@ -306,13 +249,6 @@ class InverseHessian:
             return part_of_slope
 
         return sum(self._both.each(write))
-
-    def _release(self, block: slice) -> None:
-        """Let go of a block of all rows, if they are in a file."""
-        if self._mapped is not None:
-            for ring in self._rings:
-                for row in ring:
-                    self._mapped.release(row[block])
 
 
 def _step(serial: int) -> str:

@@ -6,9 +6,10 @@ import math
 
 import numpy as np
 
-from impasto.engine.optimizers.lean_memory import LeanMemory, Products
+from impasto.engine.optimizers.lean_memory import LeanMemory
 from impasto.engine.optimizers.long_rows import LongRows
 from impasto.engine.optimizers.two_loops import two_loops
+from impasto.engine.optimizers.vectors import Products
 from impasto.engine.result import FloatArray
 
 __all__ = ["LeanInverseHessian"]
@@ -41,30 +42,10 @@ class LeanInverseHessian(LeanMemory):
 
     Parameters
     ----------
-    x : ndarray
-        The variables it is about at the first iterate, flat: their number and type are those of all
-        arrays.
+    x, directory, team, times
+        As for :class:`~impasto.engine.optimizers.vectors.Vectors`, as are the attributes and what
+        is raised.
     room : Room
-    directory : Path, optional
-        Where the vectors are to be, in a file; see :class:`~impasto.engine.mapped.MappedArray`. In
-        memory if left out. From a file some columns of everything are in memory at a time, and
-        nothing between calls.
-    team : Team, optional
-        Who computes; from a file it is the caller alone. The numbers do not depend on it.
-    times : float
-        H₀ is `times` · (y·s / y·y) I of the newest pair; before there is one it is I.
-
-    Attributes
-    ----------
-    is_new : bool
-        Whether no pair has been tried since the start or :meth:`forget`.
-    scale : float
-        Of H₀ = scale · I at the last update.
-
-    Raises
-    ------
-    OptionError
-        If the vectors do not fit in the directory.
 
     Notes
     -----
@@ -89,18 +70,10 @@ class LeanInverseHessian(LeanMemory):
         return -math.inf < slope < 0
 
     def move(self, length: float) -> FloatArray:
-        """Return the step of `length` along the direction; the next pair remembers it.
-
-        With a file, :meth:`release` is to be called after its use.
-        """
-        self._moved = True
-        step = self.direction
-        if length != 1.0:
-            # The next evaluation answers an iterate that is not finite.
-            with np.errstate(over="ignore", invalid="ignore"):
-                step *= length
-                self._own *= length
-        return step
+        """Return the step of `length` along the direction; the next pair remembers it."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            self._own *= length
+        return super().move(length)
 
     def _take_in(self) -> None:
         """Finish the pair in the making, if it is moved, with the gradient in its place."""

@@ -8,22 +8,19 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from impasto.engine.mapped import MappedArray
 from impasto.engine.optimizers.arrays import read_only
 from impasto.engine.optimizers.base import Numbers
-from impasto.engine.optimizers.inverse_hessian import CURVATURE
 from impasto.engine.optimizers.long_rows import LongRows
 from impasto.engine.optimizers.room import AT_A_TIME, Room
 from impasto.engine.optimizers.state import StateReader
 from impasto.engine.optimizers.team import Team
+from impasto.engine.optimizers.vectors import CURVATURE, Products, Vectors
 from impasto.engine.result import FloatArray
 
-__all__ = ["LeanMemory", "Products"]
-
-Products = npt.NDArray[np.float64]
+__all__ = ["LeanMemory"]
 
 
-class LeanMemory:
+class LeanMemory(Vectors):
     """Vectors of an L-BFGS: changes of the gradient, the gradient, and a few steps written out.
 
     What is done with them is told of
@@ -39,22 +36,14 @@ class LeanMemory:
         team: Team | None = None,
         times: float = 1.0,
     ) -> None:
-        shape = (room.rows + 1, x.size)
-        self._mapped = None if directory is None else MappedArray(shape, x.dtype, directory)
-        self._all = np.zeros(shape, x.dtype) if self._mapped is None else self._mapped.array
+        super().__init__(x, room.rows + 1, directory, team, times)
         # Steps that are written out, then changes, and the gradient last; what is in use.
         self._rows = self._all[:-1]
         self._used = 0
         self._steps: list[int] = []
         self._changes: list[int] = []
         """Pairs that the rows belong to, by number; not all are remembered."""
-        self._team = team if self._mapped is None else None
         self._room = room
-        self._times = times
-        self.scale = 1.0
-        self._next = 0
-        self.is_new = True
-        self._moved = False
         self._pairs: list[int] = []
         """What is remembered, by number, the oldest first; as are all of the following."""
         most = max(room.pairs, 1) + 1
@@ -75,11 +64,7 @@ class LeanMemory:
         self._used = 0
         self._steps, self._changes, self._pairs = [], [], []
         self._least = math.inf
-        self.is_new = True
-        self._moved = False
-        # What led here may be a direction that is not finite.
-        self.direction[...] = 0
-        self.release()
+        super().forget()
 
     @property
     def is_empty(self) -> bool:
@@ -104,11 +89,6 @@ class LeanMemory:
         is_restored = self._used > 0 and not self._moved
         row: FloatArray = self._rows[self._used - is_restored]
         return row
-
-    def release(self) -> None:
-        """Let go of the memory that vectors in a file take for the moment."""
-        if self._mapped is not None:
-            self._mapped.release(self._all)
 
     def numbers(self) -> Numbers:
         """Return the numbers of a state to be taken between :meth:`update` and :meth:`move`."""
@@ -271,12 +251,6 @@ class LeanMemory:
             self._steps.append(self._next)
             self._own[...] = 0
             self._own[count] = 1
-
-    def _release(self, block: slice) -> None:
-        """Let go of a block of all vectors, if they are in a file."""
-        if self._mapped is not None:
-            for row in self._all:
-                self._mapped.release(row[block])
 
 
 def _text(values: npt.ArrayLike) -> str:

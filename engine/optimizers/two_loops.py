@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
+
+from impasto.engine.optimizers.vectors import Products
 
 __all__ = ["two_loops"]
-
-Products = npt.NDArray[np.float64]
 
 
 def two_loops(

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from encoded_pictures import encoded, picture
+from encoded_pictures import picture
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -26,26 +26,19 @@ PHOTO, PAINTING = picture(60, 90), picture(100, 40)
 VGG19, NIN = (model_spec(name).preprocessing for name in ("vgg19", "nin"))
 
 
-@pytest.fixture
-def files(tmp_path: Path) -> tuple[Path, Path]:
-    """The photo and the painting, in files that lose nothing."""
-    paths = tmp_path / "photo.png", tmp_path / "painting.png"
-    for path, pixels in zip(paths, (PHOTO, PAINTING), strict=True):
-        path.write_bytes(encoded("PNG", Image.fromarray(pixels)))
-    return paths
-
-
 def inputs_of(options: Options) -> Inputs:
     return load_inputs(PHOTO, [PAINTING, PHOTO], options)
 
 
-def test_the_first_image_is_the_content_or_another_picture(files: tuple[Path, Path]) -> None:
+def test_the_first_image_is_the_content_or_another_picture(tmp_path: Path) -> None:
     options = Options(size=48, init="content")
     found = inputs_of(options)
     np.testing.assert_array_equal(
         first_image(found, (32, 48), options, VGG19), to_network(found.content)
     )
-    other = Options(size=48, init=str(files[1]))
+    painting = tmp_path / "painting.png"
+    Image.fromarray(PAINTING).save(painting)
+    other = Options(size=48, init=str(painting))
     started = inputs_of(other)
     assert started.initial is not None
     assert started.initial.shape == (32, 48, 3), "it takes the content's shape"
