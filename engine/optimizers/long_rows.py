@@ -61,10 +61,6 @@ class LongRows:
         self._columns = math.ceil(columns_of(rows.shape[1]) / self._width) * self._width
         self._team = team or Team()
 
-    def first(self, count: int) -> LongRows:
-        """Return the first rows, with the same team."""
-        return LongRows(self._rows[:count], self._team)
-
     def each(self, work: Callable[[slice], Found], most: int = 0) -> list[Found]:
         """Return what `work` returns for each block of columns, in order.
 
