@@ -18,7 +18,7 @@ GROWTH = 16.0
 """How much larger a gradient may be than the smallest that a step is made of, which costs the step
 as much in digits. Without a line search, gradients 1000 times as large have been seen."""
 
-SAMPLE = 2**12
+SAMPLE = 2**10
 """About so many entries of a gradient tell its size."""
 
 
@@ -94,9 +94,11 @@ class LeanInverseHessian(LeanMemory):
                 if self._moved:
                     change = self._rows[last - 1]  # the gradient until now
                     np.subtract(gradient[block], change[block], change[block])
-                    products = rows.times(change, block)
                     step_change = rows.dot(self.direction[block], change[block])
+                # Before the products with all rows, which drive these out of the cache.
                 own = rows.dot(gradient[block], gradient[block])
+                if self._moved:
+                    products = rows.times(self._rows[last - 1], block)
             self._release(block)
             return step_change, own, products
 

@@ -30,6 +30,10 @@ TILE = 9000
 """Entries of a tile at most: from 9216 on, OpenBLAS 0.3 calls its threads (2304 times its
 GEMM_MULTITHREAD_THRESHOLD of 4, in interface/gemv.c)."""
 
+DOT = 8192
+"""Entries of a product of two vectors at most: from 10001 on, OpenBLAS 0.3 calls its threads (in
+kernel/x86_64/sdot.c)."""
+
 TOGETHER = 16
 """Combinations of a tile that are computed in one product: 16 times a tile are too few for threads
 of BLAS (GEMM_MULTITHREAD_THRESHOLD times 65536 products, in interface/gemm.c)."""
@@ -104,8 +108,8 @@ class LongRows:
 
     def dot(self, a: FloatArray, b: FloatArray) -> float:
         """Return the product of two vectors of a block's size."""
-        whole = self._whole(len(a))
-        rows, columns = a[:whole].reshape(-1, 1, self._width), b[:whole].reshape(-1, self._width, 1)
+        whole = len(a) // DOT * DOT
+        rows, columns = a[:whole].reshape(-1, 1, DOT), b[:whole].reshape(-1, DOT, 1)
         return float(np.matmul(rows, columns).sum(dtype=np.float64)) + float(a[whole:] @ b[whole:])
 
     def _whole(self, length: int) -> int:

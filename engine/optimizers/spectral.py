@@ -42,9 +42,16 @@ AT_A_TIME = 2**19
 """Entries of a block of rows or columns, at most, that a thread transforms along them and mixes or
 scales while they are in its cache. Smaller ones took up to a fifth longer: short rows."""
 
-TILE = 2**13
-"""Pixels whose colours are mixed in one product: too few for BLAS to call threads of its own,
-which would spin afterwards (see `impasto.engine.optimizers.long_rows`)."""
+PIECE = 3000
+"""Pixels of a row whose colours are mixed in one product: too few for BLAS to call threads of its
+own, which would spin afterwards (see `impasto.engine.optimizers.long_rows`)."""
+
+MIXED_AT_A_TIME = 2**17
+"""Entries that are mixed before they are added to a picture. Smaller ones took up to half as long
+again, for threads wait for the interpreter's lock; larger ones no less."""
+
+LINE = 64
+"""Bytes of a cache line."""
 
 
 class SpectralScaling:
@@ -110,7 +117,9 @@ class SpectralScaling:
         self.leading = max(band.stop for band in self._bands if band.is_low)
         # Kept, for memory that is new to the process takes longer to write to.
         at_once = self._parts()[0].stop
-        self._spectrum = np.empty((0 if wraps else at_once, height, width), dtype)
+        padded = _row_length(width, self._scale.itemsize)
+        spectrum = np.empty((0 if wraps else at_once, height, padded), dtype)
+        self._spectrum = spectrum[:, :, :width]
         self._team = team or Team()
         self._rows = _blocks(height, at_once * width)
         self._columns = _blocks(width, at_once * height)
@@ -139,7 +148,7 @@ class SpectralScaling:
                 continue
 
             def mix(rows: slice, mixing: FloatArray = self._mixing[part]) -> None:
-                _products(mixing, pixels[:, rows], spectrum[:, rows])
+                _mix(mixing, pixels[:, rows], spectrum[:, rows])
                 _in_place(dct, spectrum[:, rows], 2)
 
             def take(columns: slice, part: slice = part) -> None:
@@ -185,7 +194,7 @@ class SpectralScaling:
                 source: FloatArray = source,
             ) -> None:
                 _in_place(idct, spectrum[:, rows], 2)
-                _add_products(mixing.T, spectrum[:, rows], source[:, rows], moved[:, rows])
+                _add_mixed(mixing.T, spectrum[:, rows], source[:, rows], moved[:, rows])
 
             self._team.each(put, self._columns)
             self._team.each(unmix, self._rows)
@@ -273,20 +282,24 @@ def _bands(shape: tuple[int, int, int], low: tuple[float, ...]) -> Iterator[_Ban
                 start = band.stop
 
 
-def _products(mixing: FloatArray, source: FloatArray, target: FloatArray) -> None:
+def _mix(mixing: FloatArray, source: FloatArray, target: FloatArray) -> None:
     """Write colours of `source`, mixed, to `target`; both (channels, h, w)."""
-    flat_source, flat_target = (array.reshape(len(array), -1) for array in (source, target))
-    for block in blocks(flat_source.shape[1], TILE):
-        np.matmul(mixing, flat_source[:, block], out=flat_target[:, block])
+    by_row, mixed = source.swapaxes(0, 1), target.swapaxes(0, 1)
+    for piece in blocks(source.shape[2], PIECE):
+        np.matmul(mixing, by_row[:, :, piece], out=mixed[:, :, piece])
 
 
-def _add_products(
+def _add_mixed(
     mixing: FloatArray, step: FloatArray, source: FloatArray, target: FloatArray
 ) -> None:
     """Write `source` and the colours of `step`, mixed, to `target`; all (channels, h, w)."""
-    steps, sources, targets = (array.reshape(len(array), -1) for array in (step, source, target))
-    for block in blocks(steps.shape[1], TILE):
-        np.add(sources[:, block], mixing @ steps[:, block], out=targets[:, block])
+    channels, height, width = source.shape
+    most = max(1, MIXED_AT_A_TIME // (channels * width))
+    room = np.empty_like(source[:, :most])
+    for rows in blocks(height, most):
+        mixed = room[:, : rows.stop - rows.start]
+        _mix(mixing, step[:, rows], mixed)
+        np.add(source[:, rows], mixed, out=target[:, rows])
 
 
 def _in_place(transform: Callable[..., Any], array: FloatArray, axis: int) -> None:
@@ -299,6 +312,15 @@ def _in_place(transform: Callable[..., Any], array: FloatArray, axis: int) -> No
 def _blocks(length: int, others: int) -> list[slice]:
     """Return blocks of rows or columns, of so many entries each, for threads to share."""
     return list(blocks(length, even_length(length, max(1, AT_A_TIME // others))))
+
+
+def _row_length(width: int, itemsize: int) -> int:
+    """Return how many entries apart rows are to be: an odd number of cache lines.
+
+    A column then is in all parts of the cache. Of rows a power of two apart it is in few, and does
+    not fit: transforms along columns took twice as long for 1024 entries, and for 512 a fifth more.
+    """
+    return (math.ceil(width * itemsize / LINE) | 1) * LINE // itemsize
 
 
 def _frequencies(height: int, width: int, wraps: bool) -> tuple[FloatArray, FloatArray]:

@@ -23,7 +23,7 @@ from impasto.engine.optimizers import Adam, BestSoFar, Lbfgs, Lbfgsb, Optimizer,
 from impasto.engine.optimizers.arrays import BLOCK, blocks
 from impasto.engine.optimizers.lbfgs import Preconditioner
 from impasto.engine.optimizers.long_rows import columns_of
-from impasto.engine.optimizers.spectral import TILE
+from impasto.engine.optimizers.spectral import MIXED_AT_A_TIME
 from impasto.engine.options import Options
 from impasto.engine.result import FloatArray
 from impasto.errors import OptionError
@@ -244,7 +244,7 @@ def test_memory_is_what_is_allocated(
         predicted = 4 * (SIZE + columns_of(SIZE))
     if not isinstance(optimizer, Lbfgsb):
         # Threads that share the products need not have their blocks at the same moment.
-        fewer = tiles = 0
+        fewer = mixed = 0
         if isinstance(optimizer, Lbfgs) and optimizer.directory is None:
             fewer = 4 * (optimizer.working_threads - 1) * columns_of(SIZE)
         if isinstance(optimizer, Lbfgs) and optimizer.preconditioner == "spectral":
@@ -253,9 +253,9 @@ def test_memory_is_what_is_allocated(
             written = 4 * room.written_at_a_time(optimizer.remembered(SIZE))
             predicted += max(0, 4 * SIZE - optimizer.working_threads * written)
             fewer = 4 * SIZE // 3 + (optimizer.working_threads - 1) * written
-            tiles = optimizer.working_threads * 12 * TILE  # of mixed colours
+            mixed = optimizer.working_threads * 4 * MIXED_AT_A_TIME  # of mixed colours
         tolerance = max(50_000, 0.01 * predicted)
-        assert predicted - fewer - tolerance <= peak <= predicted + tolerance + tiles
+        assert predicted - fewer - tolerance <= peak <= predicted + tolerance + mixed
     else:
         # SciPy allocates bounds, of 20 bytes, and pairs that it never touches: no resident memory.
         untouched = SIZE * (20 + 16 * (4 - min(4, iterations - 1)))

@@ -151,7 +151,7 @@ def test_about_half_of_a_picture_leads() -> None:
 def test_a_large_picture_is_transformed_by_channel(
     wraps: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shape = (1, 3, 70, 130)  # more than a tile of colours
+    shape = (1, 3, 70, 130)
     scaling = SpectralScaling(shape, np.float64, wraps=wraps)
     gradient, at_once, by_channel = (flat(shape, 3) for _ in range(3))
     x, y = flat(shape, 4), flat(shape, 4)
@@ -163,6 +163,31 @@ def test_a_large_picture_is_transformed_by_channel(
     add_step(scaling, at_once, y)
     np.testing.assert_allclose(by_channel, at_once, rtol=0, atol=1e-12)
     np.testing.assert_allclose(y, x, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("piece", "at_a_time"), [(7, 2**17), (3000, 50), (16, 3 * 64 * 5)])
+def test_colours_are_mixed_piece_by_piece(
+    piece: int, at_a_time: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spectral, "PIECE", piece)
+    monkeypatch.setattr(spectral, "MIXED_AT_A_TIME", at_a_time)
+    shape = (1, 3, 12, 64)
+    scaling = SpectralScaling(shape, np.float64, exponent=0.0)
+    picture, z, back = flat(shape, 3), flat(shape, 4), np.zeros(3 * 12 * 64)
+    write_gradient(scaling, picture, z)
+    add_step(scaling, z, back)
+    np.testing.assert_allclose(back, picture, rtol=0, atol=1e-12)
+    brightness = dctn(picture.reshape(3, 12, 64).sum(0) / np.sqrt(3), norm="ortho")
+    np.testing.assert_allclose(z[: 12 * 64], brightness.reshape(-1), rtol=0, atol=1e-12)
+
+
+@given(st.integers(1, 5000), st.sampled_from([4, 8]))
+@settings(derandomize=True)
+def test_rows_are_an_odd_number_of_cache_lines_apart(width: int, itemsize: int) -> None:
+    apart = spectral._row_length(width, itemsize) * itemsize
+    assert 0 <= apart - width * itemsize < 2 * spectral.LINE
+    assert apart % spectral.LINE == 0
+    assert apart // spectral.LINE % 2 == 1
 
 
 @pytest.mark.parametrize("history", [3, 8])
