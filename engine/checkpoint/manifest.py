@@ -32,8 +32,9 @@ VERSION = 1
 
 _FORMAT = "impasto checkpoint"
 _DTYPE = "<f4"
-_MAX_HEADER = 2**20
-_MAX_MANIFEST = 2**21
+_MAX_HEADER = 2**25
+"""Bytes. An L-BFGS with 1000 pairs, which is the most, tells half as much of them."""
+_MAX_MANIFEST = _MAX_HEADER + 2**20
 _MAX_NAME = 200
 _MAX_DIMENSIONS = 32
 _MAX_BYTES = 2**60
@@ -66,7 +67,7 @@ class Manifest:
         Raises
         ------
         ValueError, TypeError
-            If the header is not plain JSON or larger than 1 MiB, or names are too long or many.
+            If the header is not plain JSON or larger than 32 MiB, or names are too long or many.
         """
         header = _dumped(self.header)
         if len(header) > _MAX_HEADER:

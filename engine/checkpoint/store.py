@@ -44,7 +44,7 @@ class Snapshot:
     Parameters
     ----------
     header : mapping
-        Plain JSON of at most 1 MiB, with string keys and finite numbers; the store does not look
+        Plain JSON of at most 32 MiB, with string keys and finite numbers; the store does not look
         into it. Tuples come back as lists.
     arrays : mapping of str to ndarray
         float32 of any shape: current values, which every save writes anew.

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from impasto.engine.optimizers.arrays import read_only
 from impasto.engine.optimizers.base import Numbers
 from impasto.engine.optimizers.long_rows import LongRows
-from impasto.engine.optimizers.state import StateReader
+from impasto.engine.optimizers.state import StateReader, packed_reals
 from impasto.engine.optimizers.team import Team
 from impasto.engine.optimizers.two_loops import two_loops
 from impasto.engine.optimizers.vectors import CURVATURE, Products, Vectors
@@ -103,8 +103,8 @@ class InverseHessian(Vectors):
         told = {}
         for place, serial in enumerate(self._serials()):
             row, older = rows[place], rows[: place + 1]
-            products = (*self._step_change[older, row], *self._change_change[older, row])
-            told[_products_of(serial)] = " ".join(repr(float(product)) for product in products)
+            products = (self._step_change[older, row], self._change_change[older, row])
+            told[_products_of(serial)] = packed_reals(np.concatenate(products))
         return {
             "is_new": self.is_new,
             "pairs": self._count,

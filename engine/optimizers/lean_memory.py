@@ -6,13 +6,12 @@ import math
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from impasto.engine.optimizers.arrays import read_only
 from impasto.engine.optimizers.base import Numbers
 from impasto.engine.optimizers.long_rows import LongRows
 from impasto.engine.optimizers.room import AT_A_TIME, Room
-from impasto.engine.optimizers.state import StateReader
+from impasto.engine.optimizers.state import StateReader, packed_reals
 from impasto.engine.optimizers.team import Team
 from impasto.engine.optimizers.vectors import CURVATURE, Products, Vectors
 from impasto.engine.result import FloatArray
@@ -98,18 +97,18 @@ class LeanMemory(Vectors):
             "least_gradient": float(self._least) if math.isfinite(self._least) else 0.0,
             "pair_entries": self._rows.shape[1],
             "next_pair": self._next,
-            "steps": _text(self._steps),
-            "changes": _text(self._changes),
-            "pairs": _text(self._pairs),
-            "with_gradient": _text(self._with_gradient[: self._used]),
+            "steps": _told(self._steps),
+            "changes": _told(self._changes),
+            "pairs": _told(self._pairs),
+            "with_gradient": packed_reals(self._with_gradient[: self._used]),
         }
         for place, serial in enumerate(self._pairs):
             older = slice(place + 1)
             products = (self._step_change[older, place], self._change_change[older, place])
-            told[f"products.{serial:06d}"] = _text(np.concatenate(products))
+            told[f"products.{serial:06d}"] = packed_reals(np.concatenate(products))
             if serial not in self._steps:
                 own = self._factors[place, : self._row_of(serial) + 1]
-                told[f"factors.{serial:06d}"] = _text(own)
+                told[f"factors.{serial:06d}"] = packed_reals(own)
         return told
 
     def gradient(self) -> FloatArray:
@@ -253,6 +252,6 @@ class LeanMemory(Vectors):
             self._own[count] = 1
 
 
-def _text(values: npt.ArrayLike) -> str:
-    """Return numbers as exact text with spaces between."""
-    return " ".join(repr(value) for value in np.asarray(values).tolist())
+def _told(serials: list[int]) -> str:
+    """Return numbers of pairs as text with spaces between."""
+    return " ".join(map(str, serials))

@@ -31,8 +31,8 @@ TILE = 9000
 GEMM_MULTITHREAD_THRESHOLD of 4, in interface/gemv.c)."""
 
 DOT = 8192
-"""Entries of a product of two vectors at most: from 10001 on, OpenBLAS 0.3 calls its threads (in
-kernel/x86_64/sdot.c)."""
+"""Entries of a product of two vectors at most. OpenBLAS 0.3 was seen to compute it where it is
+called."""
 
 TOGETHER = 16
 """Combinations of a tile that are computed in one product: 16 times a tile are too few for threads

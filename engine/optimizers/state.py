@@ -5,6 +5,8 @@ Where states are stored is not this file's business.
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -18,7 +20,17 @@ from impasto.engine.optimizers.base import OptimizerState
 from impasto.engine.result import FloatArray
 from impasto.errors import CheckpointError
 
-__all__ = ["StateReader"]
+__all__ = ["StateReader", "packed_reals"]
+
+_REAL = np.dtype("<f8")
+
+
+def packed_reals(values: npt.ArrayLike) -> str:
+    """Return floats, bit for bit, as what :meth:`StateReader.reals` takes.
+
+    In decimal digits they would take twice as long, and the products of 1000 pairs 20 MB.
+    """
+    return base64.b64encode(np.asarray(values, _REAL).tobytes()).decode("ascii")
 
 
 class StateReader:
@@ -101,7 +113,7 @@ class StateReader:
         return found
 
     def reals(self, name: str, count: int, least: Mapping[int, float]) -> npt.NDArray[np.float64]:
-        """Return `count` finite floats told in one string, with spaces between them.
+        """Return `count` finite floats that :func:`packed_reals` told.
 
         Parameters
         ----------
@@ -111,14 +123,14 @@ class StateReader:
             Least value by place.
         """
         found = self._number(name)
-        try:
-            told = np.array([float(word) for word in str(found).split()])
-        except ValueError:
-            told = np.array([np.nan])
-        sound = isinstance(found, str) and told.shape == (count,) and bool(np.isfinite(told).all())
+        told = np.full(count, np.nan)
+        if isinstance(found, str) and len(found) == 4 * math.ceil(count * _REAL.itemsize / 3):
+            with contextlib.suppress(ValueError):
+                told = np.frombuffer(base64.b64decode(found, validate=True), _REAL)
+        sound = told.shape == (count,) and bool(np.isfinite(told).all())
         if not (sound and all(told[place] >= value for place, value in least.items())):
-            raise _wrong("number", name, f"{count} finite floats in a string", f"{found!r:.60}")
-        return told
+            raise _wrong("number", name, f"{count} finite floats in base64", f"{found!r:.60}")
+        return told.astype(np.float64)
 
     def serials(self, name: str, among: Sequence[int], most: int) -> list[int]:
         """Return at most so many growing whole numbers told in one string, each one of `among`."""

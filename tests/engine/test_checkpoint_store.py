@@ -154,11 +154,14 @@ def test_a_pair_of_another_shape_is_another_pair(tmp_path: Path) -> None:
     [
         (Snapshot({}, {"x": np.zeros(2)}), "float64, not float32"),  # type: ignore[dict-item]
         (Snapshot({"x": float("nan")}), "Out of range float"),
-        (Snapshot({"x": "-" * 2**20}), "at most"),
+        (Snapshot({"x": "-" * 2**25}), "at most"),
         (Snapshot({"x": object()}), "not JSON serializable"),
         (Snapshot({1: 0, "1": 0}), "same key twice"),  # type: ignore[dict-item]
         (Snapshot({}, {"x" * 201: filled(0, 1)}), "201 characters"),
-        (Snapshot({}, {f"{n:é>200}": filled(0, 0) for n in range(1700)}), "more than"),
+        (
+            Snapshot({"x": "-" * 33_554_000}, {f"{n:é>200}": filled(0, 0) for n in range(1700)}),
+            "more than",
+        ),
     ],
     ids=["float64", "nan", "large", "object", "keys", "name", "many"],
 )

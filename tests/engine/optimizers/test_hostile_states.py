@@ -20,6 +20,7 @@ from impasto.engine.optimizers import (
     OptimizerState,
     Step,
 )
+from impasto.engine.optimizers.state import packed_reals
 from impasto.engine.result import FloatArray
 from impasto.errors import CheckpointError
 
@@ -142,13 +143,18 @@ def test_wrong_numbers_are_refused_by_name(optimizer: str, number: str, value: o
         ("spectral", "changes", "3 5"),
         ("spectral", "steps", ""),
         ("spectral", "steps", "2"),
-        ("spectral", "with_gradient", "1.0 2.0 3.0"),
-        ("spectral", "with_gradient", "1.0 2.0 3.0 nan"),
-        ("spectral", "with_gradient", "1.0 2.0 3.0 -1.0"),
-        ("spectral", "factors.000004", "1.0 2.0"),
-        ("spectral", "factors.000003", "1.0 2.0 3.0"),
-        ("spectral", "products.000003", "0.0 1.0"),
-        ("spectral", "products.000003", "1.0 -1.0"),
+        ("spectral", "with_gradient", packed_reals([1.0, 2.0, 3.0])),
+        ("spectral", "with_gradient", packed_reals([1.0, 2.0, 3.0, math.nan])),
+        ("spectral", "with_gradient", packed_reals([1.0, 2.0, 3.0, -1.0])),
+        ("spectral", "with_gradient", "1.0 2.0 3.0 4.0"),
+        ("spectral", "with_gradient", packed_reals([1.0, 2.0, 3.0, 4.0])[:-1] + "é"),
+        ("spectral", "with_gradient", packed_reals([1.0, 2.0, 3.0, 4.0])[:-1] + " "),
+        ("spectral", "with_gradient", "*" + packed_reals([1.0, 2.0, 3.0, 4.0])[1:]),
+        ("spectral", "with_gradient", "=" * len(packed_reals([1.0, 2.0, 3.0, 4.0]))),
+        ("spectral", "factors.000004", packed_reals([1.0, 2.0])),
+        ("spectral", "factors.000003", packed_reals([1.0, 2.0, 3.0])),
+        ("spectral", "products.000003", packed_reals([0.0, 1.0])),
+        ("spectral", "products.000003", packed_reals([1.0, -1.0])),
     ],
 )
 def test_numbers_that_contradict_the_run_are_refused(

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from impasto.engine.checkpoint import manifest
 from impasto.engine.optimizers import (
     Adam,
     BestSoFar,
@@ -23,7 +24,9 @@ from impasto.engine.optimizers import (
     Step,
 )
 from impasto.engine.optimizers.lbfgs import FirstStep, Preconditioner
+from impasto.engine.options import Options
 from impasto.engine.result import FloatArray, Status
+from impasto.errors import OptionError
 
 SIZE = 37
 
@@ -266,3 +269,31 @@ def test_a_search_for_a_resumed_run_keeps_the_better_iterate() -> None:
     search.evaluate(start(6).reshape(-1))
     assert search.evaluations == 8
     np.testing.assert_array_equal(search.x, best)
+
+
+@pytest.mark.parametrize("preconditioner", ["none", "spectral"])
+def test_the_most_pairs_there_can_be_fit_in_a_checkpoint(preconditioner: Preconditioner) -> None:
+    pairs, most = 250, 1000
+    with pytest.raises(OptionError, match=f"to {most}"):
+        Options(history=most + 1)
+    states: list[OptimizerState] = []
+
+    def bowl(x: FloatArray) -> tuple[float, FloatArray]:
+        slopes = np.geomspace(1, 100, x.size, dtype=np.float32).reshape(x.shape)
+        return float(np.vdot(slopes * x, x)) / 2, slopes * x
+
+    def keep(step: Step) -> bool:
+        if step.iteration <= pairs:
+            return True
+        states.append(step.state())
+        return False
+
+    # Steps are short, so that there is a way to go to the end.
+    optimizer = Lbfgs(pairs, learning_rate=0.01, first_step="safe", preconditioner=preconditioner)
+    search = BestSoFar(bowl, np.ones((1, 1, 10, 50), np.float32))
+    optimizer.minimize(search, iterations=2 * pairs + 1, on_step=keep)
+    told = states[0].numbers
+    assert sum(name.startswith("products.") for name in told) == pairs
+    # Of each pair there are its products with all others.
+    needed = len(json.dumps(dict(told))) * (most / pairs) ** 2
+    assert needed < 0.6 * manifest._MAX_HEADER
