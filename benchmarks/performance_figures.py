@@ -1,10 +1,10 @@
-"""Write the tables of two pages and draw their charts, from the committed results.
+"""Write the tables of some pages in docs and draw their charts, from the committed results.
 
     python benchmarks/performance_figures.py
 
-The pages are docs/performance.md and docs/gpu.md. Rewrites what stands between
-``<!-- begin: NAME -->`` and ``<!-- end: NAME -->``, and docs/pictures/performance-NAME.svg. With
-``--check`` nothing is written, and the status is 1 if something would change.
+Rewrites what stands between ``<!-- begin: NAME -->`` and ``<!-- end: NAME -->``, and
+docs/pictures/performance-NAME.svg. With ``--check`` nothing is written, and the status is 1 if
+something would change.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from performance_charts import evaluation_chart, loss_chart, roofline_chart
 from performance_tables import (
     agreement_line,
     bench_tables,
+    coarse_to_fine_table,
     history_table,
     initial_scale_table,
     memory_table,
@@ -185,6 +186,13 @@ _OF_ONE_MACHINE = (
         "python benchmarks/starts.py --sizes 256 512 --save",
         starts_table,
         page="default-preset.md",
+    ),
+    Figure(
+        "coarse-to-fine",
+        "coarse_to_fine",
+        "python benchmarks/coarse_to_fine.py --pairs 6 3 --save",
+        coarse_to_fine_table,
+        page="any-size.md",
     ),
     Figure(
         "remembered",

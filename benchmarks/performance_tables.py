@@ -11,6 +11,7 @@ __all__ = [
     "MODELS",
     "agreement_line",
     "bench_tables",
+    "coarse_to_fine_table",
     "history_table",
     "initial_scale_table",
     "memory_table",
@@ -222,6 +223,18 @@ def starts_table(result: dict[str, Any]) -> str:
         rows.append([str(size), start, *counts, told([run["last"] for run in of_these], ".3f")])
     marks = (f"to the loss of {mark}" for mark in result["marks"])
     return _table(["pixels", "start", *marks, f"loss of {result['iterations']}"], rows)
+
+
+def coarse_to_fine_table(result: dict[str, Any]) -> str:
+    """Return the table of coarse_to_fine.py: medians over the pairs, and the least and the most."""
+    rows = []
+    for size, iterations in dict.fromkeys((r["size"], r["iterations"]) for r in result["runs"]):
+        these = [r for r in result["runs"] if (r["size"], r["iterations"]) == (size, iterations)]
+        ratios = [run["of_single"] for run in these]
+        told = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} - {max(ratios):.2f})"
+        scales = f"{iterations} at {size // 2}, {iterations // 2} at {size}"
+        rows.append([str(size), str(len(these)), scales, f"{these[0]['work']:g}", told])
+    return _table(["pixels", "pairs", "iterations", "work", "loss, of one scale's"], rows)
 
 
 def history_table(result: dict[str, Any]) -> str:
