@@ -26,6 +26,7 @@ from performance_tables import (
     history_table,
     initial_scale_table,
     memory_table,
+    own_time_table,
     peers_table,
     remembered_table,
     roofline_table,
@@ -166,6 +167,7 @@ _ON_GPU = (
 )
 
 _OF_ONE_MACHINE = (
+    Figure("own-time", "own_time", "python benchmarks/own_time.py --save", own_time_table),
     Figure("memory", "footprint", "python benchmarks/footprint.py --save", memory_table),
     Figure(
         "memory-avx512-bf16",

@@ -15,6 +15,7 @@ __all__ = [
     "history_table",
     "initial_scale_table",
     "memory_table",
+    "own_time_table",
     "peak",
     "peers_table",
     "precision_of",
@@ -253,6 +254,19 @@ def history_table(result: dict[str, Any]) -> str:
         cells = (f"{count:g} ({seconds:.1f} s)" for count, seconds in zip(*medians, strict=True))
         rows.append([str(size), str(history), *cells])
     return _table(["pixels", "pairs", *(f"to the loss of {m}" for m in result["marks"])], rows)
+
+
+def own_time_table(result: dict[str, Any]) -> str:
+    """Return the table of own_time.py: medians over the rounds."""
+    rows = []
+    for name in dict.fromkeys(run["optimizer"] for run in result["runs"]):
+        of_these = [run for run in result["runs"] if run["optimizer"] == name]
+        own, evaluation = (
+            statistics.median(run[what] for run in of_these) for what in ("own", "evaluation")
+        )
+        told = [f"{1000 * own:.1f}", f"{1000 * evaluation:.0f}", f"{100 * own / evaluation:.1f}%"]
+        rows.append([f"`{name}`", of_these[0]["ran_on"], *told])
+    return _table(["optimizer", "ran on", "own ms", "evaluation, ms", "share"], rows)
 
 
 def memory_table(result: dict[str, Any]) -> str:

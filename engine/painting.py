@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -236,9 +236,9 @@ class Painting:
         """Return what to store of the run."""
         return snapshot_of(self._header, progress)
 
-    def save(self, progress: Progress, *, now: bool) -> None:
-        """Save the run's state, if it is time."""
-        self._autosave(lambda: self.snapshot(progress), now=now)
+    def save(self, progress: Callable[[], Progress], *, now: bool) -> None:
+        """Save the run's state, which `progress` tells, if it is time."""
+        self._autosave(lambda: self.snapshot(progress()), now=now)
 
     def report(self, iterate: Iterate) -> bool:
         """Tell the callback of a step; return whether to go on."""

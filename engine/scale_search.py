@@ -140,7 +140,7 @@ class ScaleSearch:
             alpha=self._alpha,
         )
         go_on = painting.report(iterate)
-        painting.save(self._state_after(step), now=not go_on)
+        painting.save(lambda: self._state_after(step), now=not go_on)
         if self._leads_on(self.iterations):
             self.last = _copied(step.state())
         return go_on
