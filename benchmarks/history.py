@@ -22,7 +22,7 @@ from saving import add_save_option, save
 
 from impasto import Options
 
-HISTORIES = (10, 20, 40)
+HISTORIES = (15, 30, 60)
 MARKS = (50, 100, 200)
 
 

@@ -53,9 +53,8 @@ DISK_COST = 1.25
 """Time of L-BFGS with its pairs in a file against one with them in memory, about."""
 
 PAIRS_POWER = 0.15
-"""Evaluations to a loss, against pairs: a tenth fewer for twice as many. From 10 to 40 pairs it was
-measured, of which there were always as many (docs/default-preset.md); 5 took 7 % more than 10,
-in a trial."""
+"""Evaluations to a loss, against pairs: a tenth fewer for twice as many. Measured of up to 15, 30
+and 60 (docs/default-preset.md); 5 took 7 % more than 10, in a trial."""
 
 MULTIPLICATIONS_PER_BYTE = {"f32": 25.0, "bf16": 100.0}
 """What moving a byte to or from what is stored costs, in multiplications of the network."""
