@@ -16,12 +16,13 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from default_preset import PAIRS, ROOT
+from default_preset import PAIRS
+from initial_scale import curve
 from machine_description import describe
 from performance_tables import coarse_to_fine_table
 from saving import add_save_option, save
 
-from impasto import Iterate, Options, stylize
+from impasto import Options
 
 ITERATIONS = (50, 100, 200, 300)
 """Of the first of two scales."""
@@ -46,9 +47,9 @@ def main() -> None:
         options = Options(size=size)
         for pair in PAIRS[:pairs]:
             most = round(work(ITERATIONS[-1]))
-            single, ran_on = losses_of(pair, replace(options, scales="1", iterations=most))
+            single, _seconds, ran_on = curve(pair, replace(options, scales="1", iterations=most))
             for iterations in ITERATIONS:
-                double, _ = losses_of(pair, replace(options, scales="2", iterations=iterations))
+                double, *_ = curve(pair, replace(options, scales="2", iterations=iterations))
                 told = {"size": size, "pair": pair, "iterations": iterations, "ran_on": ran_on}
                 told |= {"work": work(iterations), "loss": double[-1]}
                 told["of_single"] = double[-1] / single[round(told["work"]) - 1]
@@ -62,20 +63,6 @@ def main() -> None:
 def work(iterations: int) -> float:
     """Return the work of two scales, in evaluations of the whole size."""
     return COARSE * iterations + iterations // 2
-
-
-def losses_of(pair: tuple[str, str], options: Options) -> tuple[list[float], str]:
-    """Return the best loss so far after each evaluation at the last scale, and where it ran."""
-    losses: list[float] = []
-    last = len(options.schedule)
-
-    def watch(step: Iterate) -> None:
-        if step.scale == last:
-            losses.append(min([step.loss, *losses[-1:]]))
-
-    photo, painting = (ROOT / "examples" / f"{name}.jpg" for name in pair)
-    result = stylize(photo, [painting], options, callback=watch)
-    return losses, f"{result.backend} {result.precision}"
 
 
 if __name__ == "__main__":

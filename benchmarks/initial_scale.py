@@ -69,12 +69,15 @@ def main() -> None:
 def curve(pair: tuple[str, str], options: Options) -> tuple[list[float], list[float], str]:
     """Return the best loss so far after each evaluation, the seconds, and where it ran.
 
-    The seconds are those since the first evaluation; the last is the backend and precision.
+    Of several scales it is the last. The seconds are those since its first evaluation; where it ran
+    is the backend and precision.
     """
     losses: list[float] = []
     times: list[float] = []
 
     def watch(step: Iterate) -> None:
+        if step.scale < step.scales:
+            return
         losses.append(min([step.loss, *losses[-1:]]))
         times.append(time.perf_counter())
 
