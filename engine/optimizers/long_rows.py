@@ -20,7 +20,7 @@ from impasto.engine.optimizers.arrays import blocks, even_length
 from impasto.engine.optimizers.team import Team
 from impasto.engine.result import FloatArray
 
-__all__ = ["COLUMNS", "LongRows", "columns_of"]
+__all__ = ["COLUMNS", "DOT", "LongRows", "columns_of"]
 
 COLUMNS = 2**17
 """About so many entries of each row are worked on at a time, at most. Half as many took a

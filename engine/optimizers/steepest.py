@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from impasto.engine.optimizers.arrays import blocks
 from impasto.engine.optimizers.base import Numbers
+from impasto.engine.optimizers.long_rows import DOT
 from impasto.engine.optimizers.state import StateReader
 from impasto.engine.result import FloatArray
 
@@ -22,10 +23,6 @@ MOST = 4.0
 SHORTER, LONGER = 0.5, 1.2
 """Of steps then, and at every other time (Riedmiller and Braun 1993, "A direct adaptive method for
 faster backpropagation learning: the RPROP algorithm", which has them for each variable)."""
-
-PIECE = 2**13
-"""Entries of a product: too few for BLAS to call threads of its own, which would spin afterwards
-(see `impasto.engine.optimizers.long_rows`)."""
 
 WHOLE = 2**12
 """Variables up to which all are looked at to tell whether the gradient has turned round. Of more, a
@@ -106,4 +103,4 @@ def _sample(size: int) -> list[slice]:
     """Return the pieces of so many variables that are looked at."""
     if size <= WHOLE:
         return [slice(0, size)]
-    return list(blocks(size, min(PIECE, size // 64)))[::4]
+    return list(blocks(size, min(DOT, size // 64)))[::4]
